@@ -101,7 +101,7 @@ def as_tensor(value: Any, name: str, *, floating: bool = True) -> Tensor:
         )
         if array.dtype.kind == "u" and array.dtype.itemsize > 1:
             array = array.astype(np.int64)
-        if array.dtype == np.float16 or array.dtype.itemsize > 8 and array.dtype.kind == "f":
+        if array.dtype == np.float16 or (array.dtype.itemsize > 8 and array.dtype.kind == "f"):
             array = array.astype(np.float64)
         array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
         if not array.flags.writeable or any(s < 0 for s in array.strides):

@@ -26,13 +26,21 @@ class ImplicitMatrix(Protocol):
     """A matrix [n1, n2] known through its products with thin dense matrices."""
 
     @property
-    def shape(self) -> torch.Size: ...
+    def shape(self) -> torch.Size:
+        """[n1, n2]."""
+
     @property
-    def dtype(self) -> torch.dtype: ...
+    def dtype(self) -> torch.dtype:
+        """Type of the entries."""
+
     @property
-    def device(self) -> torch.device: ...
+    def device(self) -> torch.device:
+        """Where the entries are."""
+
     @property
-    def T(self) -> Any: ...
+    def T(self) -> Any:
+        """The transpose, again implicit."""
+
     def __matmul__(self, other: Tensor, /) -> Tensor: ...
 
 
@@ -91,7 +99,7 @@ def cholesky(matrix: Tensor) -> Tensor:
         pivots = lower.diagonal()
         sound = int(info) == 0 and float(pivots.min()) ** 2 > limit * float(scale)
         if sound or damping > 1:
-            return lower
+            return torch.as_tensor(lower)
         damping = max(10 * damping, size * limit)
 
 

@@ -23,6 +23,8 @@ class Problem:
         The forward model.
     noise
         The law of the errors; None means noiseless, or least squares.
+    as_numpy
+        Whether results come back as numpy arrays; None means: as y came.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Problem:
     y: Tensor
     operator: Operator
     noise: Noise | None = None
+    as_numpy: bool | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -52,6 +55,8 @@ class Problem:
             f"noise is {self.noise!r}, expected a noise model or None",
             remedy="for white noise of standard deviation s write noise.Gaussian(s)",
         )
+        if self.as_numpy is None:
+            object.__setattr__(self, "as_numpy", not isinstance(self.y, Tensor))
         object.__setattr__(self, "y", as_tensor(self.y, "y"))
         want = tuple(self.operator.shape_out)
         require(

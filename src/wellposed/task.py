@@ -53,7 +53,11 @@ class Reading(NamedTuple):
 
 @runtime_checkable
 class Method(Protocol):
-    """A frozen dataclass whose fields are the paper's hyper-parameters."""
+    """A frozen dataclass whose fields are the paper's hyper-parameters.
+
+    A method whose answer holds more than its readings may also have ``finish(plan, state)``,
+    which is called once, at the end.
+    """
 
     reference: ClassVar[str]
 

@@ -174,7 +174,7 @@ def build_pattern(rows: Tensor, cols: Tensor, shape: tuple[int, int]) -> Pattern
 
 def _duplicate(rows: Tensor, cols: Tensor, shape: tuple[int, int]) -> InputError:
     key = rows.long() * shape[1] + cols.long()
-    values, counts = key.unique(return_counts=True)
+    values, counts = torch.unique(key, return_counts=True)
     first = int(values[counts > 1][0])
     cell = divmod(first, shape[1])
     at = (key == first).nonzero().flatten().tolist()
@@ -242,7 +242,8 @@ class SortedEntries(MatrixOperator):
         pattern = csr_tensor(self.pattern.crow, self.pattern.col, base, self.shape)
         beta = 0.0 if y is None else -1.0
         product = torch.sparse.sampled_addmm(pattern, left, right.mT.contiguous(), beta=beta)
-        return product.values()
+        values: Tensor = product.values()
+        return values
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Low-rank recovery: one file a method, named as in the paper."""

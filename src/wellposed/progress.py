@@ -1,0 +1,70 @@
+"""A progress line for people; silent unless asked for."""
+
+from __future__ import annotations
+
+import math
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wellposed.run import Record
+    from wellposed.selection import Candidate
+
+
+class Progress:
+    """Show steps, residual and time left on the terminal.
+
+    Parameters
+    ----------
+    steps
+        Largest number of steps.
+    shown
+        Whether to show anything.
+    """
+
+    def __init__(self, steps: int, *, shown: bool) -> None:
+        self.steps, self.shown = steps, shown
+
+    def __enter__(self) -> Progress:
+        if self.shown:
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("{task.fields[note]}"),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("recover", total=self.steps, note="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.shown:
+            self._bar.stop()
+
+    def record(self, record: Record) -> None:
+        """Show a step of the method."""
+        if self.shown:
+            known = [
+                f"{name} {value:.2e}"
+                for name, value in (("residual", record.residual), ("change", record.change))
+                if not math.isnan(value)
+            ]
+            self._bar.update(self._task, completed=record.step, note="  ".join(known))
+
+    def candidate(self, candidate: Candidate) -> None:
+        """Show a candidate of the hold-out search."""
+        if self.shown:
+            self._bar.update(
+                self._task,
+                note=f"hold-out: rank {candidate.rank}, ridge {candidate.ridge:.3g}, "
+                f"error {candidate.error:.4g}",
+            )

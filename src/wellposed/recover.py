@@ -1,0 +1,277 @@
+"""The verb ``recover``: a problem and a prior become an estimate.
+
+Choosing (rank, method), taking off biases, driving the steps and keeping the run folder are
+done here, once, for every method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from wellposed.checks import as_tensor, require, whole, within
+from wellposed.codec import NotStorableError
+from wellposed.defaults import default_method
+from wellposed.errors import CapabilityError, StoreError
+from wellposed.lowrank.biases import Biases, fit_biases
+from wellposed.lowrank.setting import Factors, relative_error
+from wellposed.operators.entries import Entries
+from wellposed.priors.lowrank import LowRank
+from wellposed.problem import Problem
+from wellposed.progress import Progress
+from wellposed.result import Recovery, as_numpy
+from wellposed.rng import Stream
+from wellposed.run import Driver, Outcome, Record, as_records
+from wellposed.selection import Candidate, choose
+from wellposed.store import RunFolder, fingerprint, load_tree, save_tree
+from wellposed.task import Method, Task
+
+STEPS = 500
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """All that determines a run."""
+
+    problem: Problem
+    prior: Any
+    method: Any
+    steps: int = STEPS
+    tol: float = TOLERANCE
+    seed: int = 0
+
+
+def recover(
+    problem: Problem,
+    prior: Any,
+    method: Any = None,
+    *,
+    steps: int | None = None,
+    tol: float | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    truth: Any = None,
+    progress: bool = False,
+    checkpoint_seconds: float = 30.0,
+) -> Recovery:
+    """Recover a signal from a measurement.
+
+    Parameters
+    ----------
+    problem
+        What was measured, how, with which noise.
+    prior
+        What signals look like: ``LowRank``, ``LowRankPlusSparse``.
+    method
+        How to solve; None takes the default of ``wellposed methods``.
+    steps
+        Largest number of steps, >= 1; default 500.
+    tol
+        Relative tolerance of the stopping rules, > 0; default 1e-6.
+    seed
+        Seed of every random choice, >= 0.
+    out
+        Run folder: checkpoints, result, manifest. The same call with the same folder goes on
+        where the last one stopped.
+    truth
+        The true signal, [n1, n2] or its factors: the trace then holds the relative error.
+    progress
+        Show a progress bar.
+    checkpoint_seconds
+        Time between checkpoints, > 0.
+
+    Returns
+    -------
+    Recovery
+        Factors, status and trace. Not converging is a status, never an exception.
+
+    Raises
+    ------
+    CapabilityError
+        The method cannot work with this operator or prior.
+    InputError
+        A value out of range.
+    StoreError, FileError
+        The folder holds another run, or cannot be written.
+
+    Examples
+    --------
+    >>> import torch, wellposed as wp
+    >>> truth = torch.outer(torch.arange(1.0, 21.0), torch.arange(1.0, 16.0))
+    >>> mask = torch.rand(20, 15, generator=torch.Generator().manual_seed(0)) < 0.5
+    >>> cells = wp.operators.Entries.from_mask(mask)
+    >>> result = wp.recover(wp.Problem(truth[mask], cells), wp.LowRank(1))
+    >>> bool((result.signal - truth).abs().max() < 1e-2)
+    True
+    """
+    request = _check(Request(
+        problem, prior, method, STEPS if steps is None else steps,
+        TOLERANCE if tol is None else tol, seed,
+    ))  # fmt: skip
+    within(checkpoint_seconds, "checkpoint_seconds", 0)
+    folder = None if out is None else RunFolder(Path(out), checkpoint_seconds)
+    if folder is not None:
+        done = _claim(folder, request)
+        if done is not None:
+            return as_numpy(done) if problem.as_numpy else done
+    with Progress(request.steps, shown=progress) as bar:
+        result = solve(request, folder, truth_of(truth), bar.record, bar.candidate)
+    if folder is not None:
+        save_tree(folder.path / "result.safetensors", result)
+        folder.finish(result.status.value, result.status.value == "interrupted")
+    return as_numpy(result) if problem.as_numpy else result
+
+
+def resume(folder: str | Path, *, progress: bool = False) -> Recovery:
+    """Go on with an interrupted run from its folder alone, to the same result.
+
+    Parameters
+    ----------
+    folder
+        What was given as ``out`` to ``recover``.
+    progress
+        Show a progress bar.
+
+    Raises
+    ------
+    StoreError
+        The folder is no run, or its problem could not be stored (a user's function).
+    """
+    store = RunFolder(Path(folder))
+    path = store.path / "problem.safetensors"
+    if not path.exists():
+        manifest = store.manifest()
+        raise StoreError(
+            f"{folder} does not hold its problem",
+            manifest.get("unstored", "the file was removed"),
+            "call wp.recover again with the same arguments and out=",
+        )
+    request: Request = load_tree(path)
+    return recover(
+        request.problem, request.prior, request.method, steps=request.steps, tol=request.tol,
+        seed=request.seed, out=folder, progress=progress,
+    )  # fmt: skip
+
+
+def solve(
+    request: Request,
+    folder: RunFolder | None,
+    truth: Tensor | Factors | None,
+    watch: Callable[[Record], None] | None = None,
+    watch_choice: Callable[[Candidate], None] | None = None,
+) -> Recovery:
+    """Choose what was left open, take off biases, drive the method."""
+    stream = Stream(request.seed)
+    prior = request.prior
+    tried: tuple[Candidate, ...] = ()
+    if isinstance(prior, LowRank) and prior.rank is None:
+        choice = choose(request.problem, prior, request.method, stream, watch_choice)
+        prior = replace(prior, rank=choice.best.rank, ridge=choice.best.ridge)
+        tried = choice.tried
+    problem, biases = _without_biases(request.problem, prior)
+    method = request.method or default_method(problem, prior)
+    task = Task(problem, prior, dtype=problem.y.dtype, device=problem.y.device)
+    plan = method.prepare(task)
+    outcome = _drive(request, method, plan, folder, truth, watch)
+    finish = getattr(method, "finish", None)
+    value = finish(plan, outcome.state) if finish else outcome.reading.value
+    return Recovery(
+        value.left, value.right, outcome.status, outcome.step, outcome.trace,
+        sparse=getattr(value, "sparse", None), biases=biases,
+        rank=value.left.shape[1], ridge=getattr(prior, "ridge", 0.0), method=method, choice=tried,
+    )  # fmt: skip
+
+
+def truth_of(truth: Any) -> Tensor | Factors | None:
+    """Turn the caller's truth into a tensor or factors."""
+    if truth is None:
+        return None
+    if isinstance(truth, (tuple, list)) and len(truth) == 2:
+        return Factors(as_tensor(truth[0], "truth"), as_tensor(truth[1], "truth"))
+    return as_tensor(truth, "truth")
+
+
+def _check(request: Request) -> Request:
+    require(
+        isinstance(request.problem, Problem),
+        f"problem is a {type(request.problem).__name__}, expected a Problem",
+        remedy="wp.Problem(y, operator, noise)",
+    )
+    whole(request.steps, "steps")
+    within(request.tol, "tol", 0, 1, open_low=True)
+    whole(request.seed, "seed", 0)
+    require(
+        request.method is None or isinstance(request.method, Method),
+        f"method is {request.method!r}, expected a method such as wp.ScaledGD()",
+        error=CapabilityError,
+    )
+    return request
+
+
+def _claim(folder: RunFolder, request: Request) -> Recovery | None:
+    """Open the folder for this request; return the result if the run there is finished."""
+    about: dict[str, Any] = {"kind": "recover", "seed": request.seed}
+    try:
+        key = fingerprint(request)
+    except NotStorableError as error:
+        key, about["unstored"] = f"unstored/{request.seed}", str(error)
+    manifest = folder.open(key, about)
+    finished = folder.path / "result.safetensors"
+    if finished.exists() and manifest["status"] not in ("running", "interrupted"):
+        damaged = folder.damaged()
+        require(
+            not damaged,
+            f"{folder.path}: {', '.join(damaged)} changed since the run",
+            remedy="restore the file, or run again in a new folder",
+            error=StoreError,
+        )
+        result: Recovery = load_tree(finished)
+        return result
+    if "unstored" not in about and not (folder.path / "problem.safetensors").exists():
+        save_tree(folder.path / "problem.safetensors", request)
+    return None
+
+
+def _drive(
+    request: Request,
+    method: Method,
+    plan: Any,
+    folder: RunFolder | None,
+    truth: Tensor | Factors | None,
+    watch: Callable[[Record], None] | None,
+) -> Outcome:
+    kept = None if folder is None else folder.checkpoint()
+    driver = Driver(
+        request.steps, request.tol, error_against(truth), watch, folder,
+        records=[] if kept is None else as_records(kept["records"]),
+    )  # fmt: skip
+    if kept is not None:
+        return driver.run(method, plan, kept["state"], kept["step"])
+    return driver.run(method, plan, method.init(plan, Stream(request.seed)))
+
+
+def error_against(truth: Tensor | Factors | None) -> Callable[[Any], float] | None:
+    """Return the function that measures a reading's relative error."""
+    if truth is None:
+        return None
+    return lambda value: relative_error(Factors(value.left, value.right), truth)
+
+
+def _without_biases(problem: Problem, prior: Any) -> tuple[Problem, Biases | None]:
+    if not (isinstance(prior, LowRank) and prior.biases):
+        return problem, None
+    operator = problem.operator
+    if not isinstance(operator, Entries):
+        raise CapabilityError(
+            f"biases were asked for with the operator {type(operator).__name__}",
+            "row and column offsets belong to observed entries",
+            "use LowRank(biases=False)",
+        )
+    biases = fit_biases(operator, problem.y)
+    offsets = biases.at(operator.rows.long(), operator.cols.long())
+    return replace(problem, y=problem.y - offsets), biases
