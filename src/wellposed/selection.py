@@ -2,7 +2,8 @@
 
 A tenth of the measurements is set aside; every candidate is fitted to the rest and judged by
 its error on that tenth. Ridges are searched at a middle rank, ranks then upwards until the
-error has risen twice, and the smallest rank within half a per cent of the best is taken. The
+error has risen twice, and so on in turns until nothing changes; the smallest rank within half
+a per cent of the best is taken. The
 ridge is searched on a scale that has the units of the data: the expected largest singular
 value of noise on this pattern, std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
 """
@@ -29,8 +30,9 @@ from wellposed.task import Method, Task
 
 SHARE = 0.1
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
-RIDGES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.25)
+RIDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.4, 2.0)
 MIDDLE = 5
+ROUNDS = 3
 STEPS = 100
 TOLERANCE = 1e-4
 PARSIMONY = 1.005
@@ -118,12 +120,14 @@ def choose(
     largest = min(split.fit.operator.shape_in)
     ranks = [r for r in RANKS if r <= largest] if prior.rank is None else [prior.rank]
     ridges = [prior.ridge] if prior.ridge > 0 or method is not None else judge.ridges()
-    middle = prior.rank or min(MIDDLE, largest)
-    ridge = min((judge(middle, ridge) for ridge in ridges), key=lambda c: c.error).ridge
-    if prior.rank is None:
+    rank = prior.rank or min(MIDDLE, largest)
+    ridge = min((judge(rank, ridge) for ridge in ridges), key=lambda c: c.error).ridge
+    for _ in range(ROUNDS):
         _climb(judge, ranks, ridge)
-        for other in _neighbours(ridges, ridge):
-            judge(judge.best().rank, other)
+        rank, before = judge.best().rank, ridge
+        ridge = _descend(judge, rank, ridges, ridge)
+        if ridge == before:
+            break
     return Choice(judge.best(), tuple(judge.tried))
 
 
@@ -200,6 +204,12 @@ def _climb(judge: _Judge, ranks: list[int], ridge: float) -> None:
             return
 
 
-def _neighbours(ridges: list[float], ridge: float) -> list[float]:
+def _descend(judge: _Judge, rank: int, ridges: list[float], ridge: float) -> float:
+    """Walk along the ridges while the error falls."""
     at = ridges.index(ridge)
-    return [ridges[i] for i in (at - 1, at + 1) if 0 <= i < len(ridges)]
+    for direction in (-1, 1):
+        while 0 <= at + direction < len(ridges):
+            if judge(rank, ridges[at + direction]).error >= judge(rank, ridges[at]).error:
+                break
+            at += direction
+    return ridges[at]

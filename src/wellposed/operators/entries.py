@@ -12,6 +12,7 @@ Gain       m / (n1 n2): the share of observed cells.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ from wellposed.checks import as_indices, require, whole
 from wellposed.errors import InputError
 from wellposed.linalg import ImplicitMatrix
 from wellposed.operators.base import MatrixOperator, Misfit
+
+# Torch announces on first use that its CSR tensors may still change; the tests cover our use.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 DENSE_CELLS = 4_000_000  # above this a dense mask loses to the sparse kernels
 DENSE_SHARE = 0.1
@@ -115,9 +119,9 @@ class Entries(MatrixOperator):
         """Sort the cells once; small well-filled tables become a dense mask."""
         n1, n2 = self.shape
         if n1 * n2 <= DENSE_CELLS and self.gain >= DENSE_SHARE:
-            order_checked = self._pattern  # finds duplicates
-            del order_checked
             values, mask = self.backward(torch.stack([y, torch.ones_like(y)]))
+            if int(mask.sum()) < y.numel():
+                raise _duplicate(self.rows, self.cols, self.shape)
             return MaskedEntries(mask), values
         return self._sorted(y)
 
@@ -135,7 +139,7 @@ class Entries(MatrixOperator):
 
     def _sorted(self, y: Tensor) -> tuple[SortedEntries, Tensor]:
         pattern = self._pattern
-        values = y if pattern.order is None else y[pattern.order.long()]
+        values = y if pattern.order is None else y.index_select(0, pattern.order)
         return SortedEntries(pattern, self.shape), values.contiguous()
 
 
@@ -154,7 +158,7 @@ def build_pattern(rows: Tensor, cols: Tensor, shape: tuple[int, int]) -> Pattern
     """Sort cells by counting (O(m)) and refuse duplicates."""
     m, device = rows.numel(), rows.device
     where = np.arange(m, dtype=np.int32 if m < 2**31 else np.int64)
-    pair = (rows.cpu().numpy().astype(np.int32), cols.cpu().numpy().astype(np.int32))
+    pair = tuple(p.cpu().numpy().astype(np.int32, copy=False) for p in (rows, cols))
     csr = sparse.coo_array((where, pair), shape=shape).tocsr()
     csr.sort_indices()
     if csr.nnz < m:
@@ -253,7 +257,6 @@ class SparseMatrix:
     pattern: Pattern
     values: Tensor  # [m], CSR order
     shape: torch.Size
-    transposed: bool = False
 
     @property
     def dtype(self) -> torch.dtype:
@@ -266,17 +269,44 @@ class SparseMatrix:
         return self.values.device
 
     @property
-    def T(self) -> SparseMatrix:
+    def T(self) -> TransposedSparse:
         """The transpose; no data is moved until it is multiplied."""
-        flipped = torch.Size((self.shape[1], self.shape[0]))
-        return SparseMatrix(self.pattern, self.values, flipped, not self.transposed)
+        return TransposedSparse(self)
+
+    @cached_property
+    def transposed(self) -> Tensor:
+        """The transpose as a CSR tensor."""
+        values = self.values.index_select(0, self.pattern.to_csc)
+        shape = (self.shape[1], self.shape[0])
+        return csr_tensor(self.pattern.ccol, self.pattern.row, values, shape)
 
     def __matmul__(self, other: Tensor) -> Tensor:
-        p = self.pattern
-        if self.transposed:
-            values = self.values.index_select(0, p.to_csc)
-            return csr_tensor(p.ccol, p.row, values, self.shape) @ other
-        return csr_tensor(p.crow, p.col, self.values, self.shape) @ other
+        return csr_tensor(self.pattern.crow, self.pattern.col, self.values, self.shape) @ other
+
+
+@dataclass(frozen=True, eq=False)
+class TransposedSparse:
+    """The transpose of a sparse matrix, sharing its data."""
+
+    T: SparseMatrix
+
+    @property
+    def shape(self) -> torch.Size:
+        """(n2, n1)."""
+        return torch.Size((self.T.shape[1], self.T.shape[0]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the values."""
+        return self.T.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the values."""
+        return self.T.device
+
+    def __matmul__(self, other: Tensor) -> Tensor:
+        return self.T.transposed @ other
 
 
 @dataclass(frozen=True, eq=False)

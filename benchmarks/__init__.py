@@ -1,0 +1,1 @@
+"""One command a figure or a comparison: ``python -m benchmarks NAME``; see README.md here."""
