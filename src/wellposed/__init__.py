@@ -2,33 +2,72 @@
 
 Three nouns, two verbs: a ``Problem`` (what was measured, how, with which noise), a prior (what
 signals look like) and a method go into ``recover``; a prior and a method go into ``sample``.
+
+Names are loaded when they are first used: the command line answers ``--help`` and refuses bad
+input without waiting for torch. A new public name stands in two places below.
 """
 
-from wellposed import noise, operators
-from wellposed._version import __version__
-from wellposed.errors import WellposedError
-from wellposed.lowrank.count_scaled_gd import CountScaledGD
-from wellposed.lowrank.robust_pca import RobustPCA
-from wellposed.lowrank.scaled_gd import ScaledGD
-from wellposed.priors import LowRank, LowRankPlusSparse
-from wellposed.problem import Problem
-from wellposed.recover import recover, resume
-from wellposed.result import Recovery
-from wellposed.run import Status
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "CountScaledGD",
-    "LowRank",
-    "LowRankPlusSparse",
-    "Problem",
-    "Recovery",
-    "RobustPCA",
-    "ScaledGD",
-    "Status",
-    "WellposedError",
-    "__version__",
-    "noise",
-    "operators",
-    "recover",
-    "resume",
-]
+from wellposed._version import __version__ as __version__
+
+if TYPE_CHECKING:  # for readers and type checkers
+    from wellposed import noise as noise
+    from wellposed import operators as operators
+    from wellposed.errors import WellposedError as WellposedError
+    from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
+    from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
+    from wellposed.lowrank.scaled_gd import ScaledGD as ScaledGD
+    from wellposed.priors.lowrank import LowRank as LowRank
+    from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
+    from wellposed.problem import Problem as Problem
+    from wellposed.recover import recover as recover
+    from wellposed.recover import resume as resume
+    from wellposed.result import Recovery as Recovery
+    from wellposed.run import Status as Status
+
+_HOMES = {  # for Python: public name, and the module that holds it
+    "CountScaledGD": "lowrank.count_scaled_gd",
+    "LowRank": "priors.lowrank",
+    "LowRankPlusSparse": "priors.lowrank",
+    "Problem": "problem",
+    "Recovery": "result",
+    "RobustPCA": "lowrank.robust_pca",
+    "ScaledGD": "lowrank.scaled_gd",
+    "Status": "run",
+    "WellposedError": "errors",
+    "recover": "recover",
+    "resume": "recover",
+}
+_MODULES = ("noise", "operators")
+
+__all__ = ["__version__", *_HOMES, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Lets a name that is also a module's, such as ``recover``, mean the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The import system binds every imported submodule to its package under its own name.
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
