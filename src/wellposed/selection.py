@@ -25,7 +25,7 @@ from wellposed.operators.entries import Entries, predict_cells
 from wellposed.priors.lowrank import LowRank
 from wellposed.problem import Problem
 from wellposed.rng import Stream
-from wellposed.run import Driver
+from wellposed.run import Driver, Status
 from wellposed.task import Method, Task
 
 SHARE = 0.1
@@ -169,6 +169,8 @@ class _Judge:
         plan = self.method.prepare(replace(self.task, prior=prior))
         driver = Driver(STEPS, TOLERANCE)
         outcome = driver.run(self.method, plan, self.method.init(plan, self.stream))
+        if outcome.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt  # a half-fitted candidate must not judge
         factors: Factors = outcome.reading.value
         off = predict_cells(factors.left, factors.right, *self.cells) - self.target
         error = float(off.square().mean().sqrt())

@@ -9,9 +9,10 @@ Update     E  = A(L R^T) - y
            L' = L - step_size * Z R (R^T R)^-1,   R' = R - step_size * Z^T L (L^T L)^-1
 Hard(a)    T_a keeps an entry iff it is among the a n2 largest of its row and the a n1 largest of
            its column, in absolute value. a = fraction at the start, 2 fraction afterwards.
-Soft       T(x) = sign(x) max(|x| - zeta, 0), zeta' = max(ratio zeta, 3 * spread of E), the
-           spread being a robust standard deviation. E + T(-E) is E clipped to +- zeta: the
-           gradient of Huber's loss, so s need not be formed.
+Soft       T(x) = sign(x) max(|x| - zeta, 0), zeta' = max(ratio min(zeta, max|E|), 3 * spread of
+           E), the spread being a robust standard deviation. E + T(-E) is E clipped to +- zeta:
+           the gradient of Huber's loss, so s need not be formed. The run has not settled
+           before the threshold has.
 Cost       per step on n1 x n2: 6 n1 n2 r flops and a few passes; hard thresholds add one
            selection per row and column.
 Guarantee  hard: linear, free of the condition number, for fraction <~ 1 / (mu r^1.5 kappa).
@@ -189,6 +190,7 @@ class RobustPCA:
         towards = scaled_directions(setting, misfit, pair)
         new = moved(pair, towards, self.step_size / setting.gain)
         change = self.step_size / setting.gain * towards.length / product_norm(pair)
+        change = torch.maximum(change, relative_decrease(state.zeta, zeta))
         return State(*new, zeta, misfit.norm / setting.y_norm, change)
 
     def read(self, plan: Plan, state: State) -> Reading:
@@ -211,7 +213,10 @@ class RobustPCA:
     def _next(self, off: Tensor, zeta: Tensor) -> Tensor:
         if isinstance(self.threshold, Hard):
             return zeta
-        return torch.maximum(zeta * self.threshold.ratio, SPREAD * spread(off))
+        # Above max|E| a threshold does nothing, and a start from the SVD would look settled.
+        low, high = off.aminmax()
+        bound = torch.minimum(zeta, torch.maximum(-low, high))
+        return torch.maximum(bound * self.threshold.ratio, SPREAD * spread(off))
 
     def _rest(self, plan: Plan, off: Tensor, zeta: Tensor) -> Tensor:
         """E + T(-E): what the sparse part leaves."""
@@ -233,6 +238,11 @@ def spread(values: Tensor) -> Tensor:
     size = flat[::stride].abs()
     size = size[size > 0]
     return TO_SIGMA * size.median() if size.numel() else values.new_zeros(())
+
+
+def relative_decrease(old: Tensor, new: Tensor) -> Tensor:
+    """Return 1 - new / old, and zero where both are zero, 0-d."""
+    return (old - new) / old.clamp_min(torch.finfo(old.dtype).tiny)
 
 
 def keep_largest(x: Tensor, share: float) -> Tensor:
