@@ -7,9 +7,7 @@ Names are loaded when they are first used: the command line answers ``--help`` a
 input without waiting for torch. A new public name stands in two places below.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wellposed._version import __version__ as __version__
@@ -24,8 +22,8 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.priors.lowrank import LowRank as LowRank
     from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
     from wellposed.problem import Problem as Problem
-    from wellposed.recover import recover as recover
-    from wellposed.recover import resume as resume
+    from wellposed.recovery import recover as recover
+    from wellposed.recovery import resume as resume
     from wellposed.result import Recovery as Recovery
     from wellposed.run import Status as Status
 
@@ -39,8 +37,8 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "ScaledGD": "lowrank.scaled_gd",
     "Status": "run",
     "WellposedError": "errors",
-    "recover": "recover",
-    "resume": "recover",
+    "recover": "recovery",
+    "resume": "recovery",
 }
 _MODULES = ("noise", "operators")
 
@@ -59,15 +57,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Package(ModuleType):
-    """Lets a name that is also a module's, such as ``recover``, mean the function."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # The import system binds every imported submodule to its package under its own name.
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -104,8 +104,12 @@ def cholesky(matrix: Tensor) -> Tensor:
 
 
 def solve_right(matrix: Tensor, right_side: Tensor) -> Tensor:
-    """Return B (matrix)^-1 for symmetric positive definite ``matrix`` [r, r] and B [n, r]."""
-    return torch.cholesky_solve(right_side.mT, cholesky(matrix)).mT
+    """Return B (matrix)^-1 for symmetric positive definite ``matrix`` [r, r] and B [n, r].
+
+    The result is stored by rows: products round differently for other layouts, and a state
+    that comes back from a file is stored by rows.
+    """
+    return torch.cholesky_solve(right_side.mT, cholesky(matrix)).mT.contiguous()
 
 
 def solve_gram(factor: Tensor, right_side: Tensor, damping: float | Tensor = 0.0) -> Tensor:
@@ -135,8 +139,9 @@ def randomized_svd(
     """
     check_rank(rank, matrix.shape)
     n1, n2 = matrix.shape
-    width = min(rank + oversample, n1, n2)
-    depth = max(0, min(depth, min(n1, n2) // width - 1))
+    width, short = rank + oversample, min(n1, n2)
+    if width * (depth + 1) > short:  # a full block costs no more than the Krylov space would
+        width, depth = short, 0
     start = stream.normal((n2, width), "svd", dtype=matrix.dtype, device=matrix.device)
     basis = [torch.linalg.qr(matrix @ start)[0]]
     for _ in range(depth):
@@ -211,4 +216,4 @@ def _signed(svd: SVD) -> SVD:
     at = svd.u.abs().argmax(0)
     sign = torch.sign(svd.u.gather(0, at[None]))
     sign = torch.where(sign == 0, torch.ones_like(sign), sign)
-    return SVD(svd.u * sign, svd.s, svd.v * sign)
+    return SVD((svd.u * sign).contiguous(), svd.s, (svd.v * sign).contiguous())

@@ -14,7 +14,7 @@ FLOORS = (
     {"task"},
     {"priors"},
     {"lowrank", "bilinear", "samplers", "posterior"},
-    {"run", "store", "progress", "result", "defaults", "selection", "recover", "training",
+    {"run", "store", "progress", "result", "defaults", "selection", "recovery", "training",
      "sample"},
     {"evaluation", "theory"},
     {"io", "datasets"},

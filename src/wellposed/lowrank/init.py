@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from wellposed.checks import require, within
-from wellposed.linalg import SVD, randomized_svd
+from wellposed.linalg import randomized_svd
 from wellposed.lowrank.setting import Factors, Setting, symmetrize
 from wellposed.rng import Stream
 
@@ -52,6 +52,7 @@ def _positive_part(matrix: object, rank: int, scale: float, stream: Stream) -> F
     values, vectors = torch.linalg.eigh((small + small.mT) / 2)
     top = values.argsort(descending=True)[:rank]
     factor = basis @ vectors[:, top] * (values[top].clamp_min(0) * scale).sqrt()
+    factor = factor.contiguous()
     return Factors(factor, factor)
 
 
@@ -79,8 +80,3 @@ def small_random_start(
         return Factors(left, left)
     right = stream.normal((shape[1], rank), "right", **kind) * (alpha / shape[1] ** 0.5)  # type: ignore[arg-type]
     return Factors(left, right)
-
-
-def leading(matrix: object, rank: int, stream: Stream) -> SVD:
-    """Return the leading triplets of an implicit matrix (the start's own SVD)."""
-    return randomized_svd(matrix, rank, stream)  # type: ignore[arg-type]
