@@ -1,0 +1,182 @@
+"""The two plainest operators.
+
+Identity   y = x
+Matrix     y = A x on vectors, A dense or sparse; A* y = Re(A^H y), since signals are real
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from wellposed.checks import as_tensor, finite, require, whole
+from wellposed.operators.base import LinearOperator, Shape
+from wellposed.operators.dense import DenseProducts
+from wellposed.operators.entries import SparseMatrix, build_pattern
+
+
+@dataclass(frozen=True)
+class Identity(LinearOperator):
+    """See the signal itself; on a shape (n1, n2) also a full observation of L R^T.
+
+    Parameters
+    ----------
+    shape
+        Shape of one signal, whole numbers >= 1.
+
+    Raises
+    ------
+    InputError
+        A side that is not a whole number >= 1.
+
+    Examples
+    --------
+    >>> import torch, wellposed as wp
+    >>> wp.operators.Identity((2,))(torch.tensor([1.0, 2.0])).tolist()
+    [1.0, 2.0]
+    """
+
+    shape: Shape
+
+    def __new__(cls, shape: Any = ()) -> Identity:
+        """Make two-dimensional shapes operators on factors."""
+        plane = isinstance(shape, (tuple, list)) and len(shape) == 2
+        return super().__new__(MatrixIdentity if plane else cls)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", checked_shape(self.shape, "shape"))
+
+    @property
+    def shape_in(self) -> Shape:  # type: ignore[override]
+        """The shape of one signal."""
+        return self.shape
+
+    @property
+    def shape_out(self) -> Shape:  # type: ignore[override]
+        """The shape of one signal."""
+        return self.shape
+
+    @property
+    def gain(self) -> float:
+        """1."""
+        return 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the batch."""
+        return x
+
+    def backward(self, y: Tensor) -> Tensor:
+        """Return the batch."""
+        return y
+
+
+class MatrixIdentity(DenseProducts, Identity):
+    """Full observation of a matrix."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix(LinearOperator):
+    """Multiply a real vector by a matrix.
+
+    Parameters
+    ----------
+    matrix
+        A, [m, n], real or complex; dense, or anything of scipy.sparse.
+
+    Raises
+    ------
+    InputError
+        Not two-dimensional, empty, or not finite.
+
+    Examples
+    --------
+    >>> import torch, wellposed as wp
+    >>> operator = wp.operators.Matrix([[1.0, 2.0], [0.0, 1.0], [1.0, 0.0]])
+    >>> operator(torch.tensor([1.0, 1.0], dtype=torch.float64)).tolist()
+    [3.0, 1.0, 1.0]
+    """
+
+    matrix: Tensor | SparseMatrix
+
+    def __post_init__(self) -> None:
+        table = self.matrix
+        if not isinstance(table, SparseMatrix):
+            table = sparse_matrix(table) if sparse.issparse(table) else as_tensor(table, "matrix")
+        require(
+            len(table.shape) == 2 and min(table.shape) > 0,
+            f"matrix has shape {list(table.shape)}, expected [m, n], neither of them zero",
+        )
+        object.__setattr__(self, "matrix", table)
+        finite(self._numbers, "matrix")
+
+    @property
+    def _numbers(self) -> Tensor:
+        return self.matrix.values if isinstance(self.matrix, SparseMatrix) else self.matrix
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the matrix and of the measurements."""
+        return self.matrix.dtype
+
+    @property
+    def shape_in(self) -> Shape:  # type: ignore[override]
+        """(n,)."""
+        return (self.matrix.shape[1],)
+
+    @property
+    def shape_out(self) -> Shape:  # type: ignore[override]
+        """(m,)."""
+        return (self.matrix.shape[0],)
+
+    @cached_property
+    def gain(self) -> float:
+        """Squared Frobenius norm / n."""
+        return float(self._numbers.abs().double().square().sum()) / self.matrix.shape[1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply each real vector in the batch."""
+        self._match(x, "the signal", self.dtype.to_real())
+        return (self.matrix @ x.to(self.dtype).mT.contiguous()).mT
+
+    def backward(self, y: Tensor) -> Tensor:
+        """Return Re(A^H y) for each measurement in the batch."""
+        self._match(y, "the measurement", self.dtype)
+        return (self.matrix.T @ y.mH.resolve_conj().contiguous()).mT.real
+
+    def _match(self, value: Tensor, name: str, dtype: torch.dtype) -> None:
+        require(
+            value.dtype == dtype and value.device == self.matrix.device,
+            f"{name} is {value.dtype} on {value.device}, "
+            f"expected {dtype} on {self.matrix.device} for a matrix of {self.dtype}",
+            remedy="convert one of the two with .to(...)",
+        )
+
+
+def checked_shape(shape: Any, name: str) -> Shape:
+    """Require a tuple of whole numbers >= 1; one number stands for a vector."""
+    sides = (shape,) if isinstance(shape, int) else shape
+    require(
+        isinstance(sides, (tuple, list)) and len(sides) > 0,
+        f"{name} is {shape!r}, expected whole numbers such as (64, 64)",
+    )
+    for side in sides:
+        whole(side, f"a side of {name}")
+    return tuple(int(side) for side in sides)
+
+
+def sparse_matrix(table: Any) -> SparseMatrix:
+    """Return any two-dimensional array of scipy.sparse with products from both sides."""
+    require(table.ndim == 2, f"matrix has shape {list(table.shape)}, expected [m, n]")
+    csr = table.tocsr(copy=True)
+    csr.sum_duplicates()
+    rows = torch.arange(csr.shape[0]).repeat_interleave(torch.from_numpy(np.diff(csr.indptr)))
+    cols = torch.from_numpy(csr.indices.copy())
+    return SparseMatrix(
+        build_pattern(rows, cols, csr.shape), as_tensor(csr.data, "matrix"), csr.shape
+    )
