@@ -3,8 +3,8 @@
 Each rule can be overridden by the caller.
 
 - Triplets: at least three columns, the first two named like ids (user, item, row, col, ...);
-  or three or four columns, in most lines two whole numbers or words and then a number.
-  Anything else is wide.
+  or three or four columns, in half of the lines or more two whole numbers or words and then
+  a field that is not missing. Anything else is wide.
 - The first line of triplets is a header if none of its first three fields is a number. That of
   a wide table is one if a field after the first is a word, if the first is blank, as
   spreadsheets leave it above row names, or if the first is a word and the others count upwards.
@@ -68,7 +68,7 @@ def _triplets(first: list[str], rest: list[list[str]]) -> bool:
     if named_like_ids(first):
         return True
     body = rest if _no_numbers(first[:3]) else [first, *rest]
-    return len(first) <= 4 and 2 * sum(map(_is_cell, body)) > len(body)
+    return len(first) <= 4 and 2 * sum(map(_is_cell, body)) >= len(body)
 
 
 def named_like_ids(names: list[str]) -> bool:
@@ -83,7 +83,7 @@ def named_like_names(name: str) -> bool:
 
 def _is_cell(line: list[str]) -> bool:
     ids = all(WHOLE.fullmatch(i) or not (is_number(i) or is_missing(i)) for i in line[:2])
-    return ids and is_number(line[2])
+    return ids and not is_missing(line[2])
 
 
 def _triplet_format(

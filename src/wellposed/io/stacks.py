@@ -68,8 +68,9 @@ def read_stack(
     [[[128, 128], [128, 128]], [[128, 128], [128, 128]]]
     """
     path, limits = Path(path), limits or Limits()
-    for name, value in (("max_frames", max_frames or 1), ("stride", stride), ("scale", scale)):
-        positive(value, name)
+    for name, value in (("max_frames", max_frames), ("stride", stride), ("scale", scale)):
+        if value is not None:
+            positive(value, name)
     pick = Pick(max_frames, stride, scale, grey)
     return collect(path, _frames(path, pick, limits), pick, limits)
 

@@ -31,6 +31,7 @@ class Table:
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "ratings.csv"
     >>> _ = path.write_text("user,film,stars\\nann,Heat,4\\nbob,Heat,5\\nbob,Brazil,3\\n")
     >>> from wellposed.io import read_table

@@ -85,7 +85,8 @@ def write_array(path: str | Path, array: ArrayLike) -> None:
     >>> np.load(path).tolist()
     [0.0, 0.0, 0.0]
     """
-    atomic_write(Path(path), lambda file: np.save(file, np.asarray(array), allow_pickle=False))
+    plain = _plain(array)
+    atomic_write(Path(path), lambda file: np.save(file, plain, allow_pickle=False))
 
 
 def write_arrays(path: str | Path, arrays: Mapping[str, ArrayLike]) -> None:
@@ -100,8 +101,19 @@ def write_arrays(path: str | Path, arrays: Mapping[str, ArrayLike]) -> None:
     >>> read_table(path).shape
     (1, 2)
     """
-    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    plain = {name: _plain(array) for name, array in arrays.items()}
     atomic_write(Path(path), lambda file: np.savez_compressed(file, allow_pickle=False, **plain))
+
+
+def _plain(array: ArrayLike) -> NDArray[Any]:
+    found = np.asarray(array)
+    if found.dtype.kind not in "biufc":
+        raise InputError(
+            f"the array holds {found.dtype} values, expected numbers",
+            "other values would have to be pickled",
+            "write text by write_csv",
+        )
+    return found
 
 
 def _called(places: NDArray[np.integer], labels: tuple[str, ...] | None) -> Sequence[Any]:
