@@ -1,6 +1,7 @@
 """Text with a line a cell: formats, ids, and errors that name the line."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -182,14 +183,26 @@ def test_a_shape_is_two_positive_whole_numbers(tmp_path, shape):
         read_table(write(tmp_path, "0,0,5\n"), shape=shape)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("layout", "long"), ("delimiter", ""), ("delimiter", '"')]
-)
-def test_options_are_checked(tmp_path, key, value):
-    with pytest.raises(InputError, match=f"{key} is {value!r}"):
-        read_table(write(tmp_path, "0,0,5\n"), **{key: value})
+@pytest.mark.parametrize("value", ["", '"', "||", "5", "a", "\n", ".", "-"])
+def test_a_delimiter_is_one_mark(tmp_path, value):
+    with pytest.raises(InputError, match=r"delimiter is .*, expected one mark"):
+        read_table(write(tmp_path, "0,0,5\n"), delimiter=value)
+    table = read_table(write(tmp_path, "0|0|5\n0|1|-2.5\n"), delimiter="|")
+    assert table.values.tolist() == [5, -2.5]
+
+
+def test_an_unknown_layout(tmp_path):
+    with pytest.raises(InputError, match="layout is 'long', expected auto, triplets or wide"):
+        read_table(write(tmp_path, "0,0,5\n"), layout="long")
 
 
 def test_a_third_column_is_needed(tmp_path):
     with pytest.raises(FileError, match="line 1: there are 2 fields, expected at least 3"):
         read_table(write(tmp_path, "1,2\n3,4\n"), layout="triplets")
+
+
+def test_a_hundred_thousand_lines_take_a_fraction_of_a_second(tmp_path):
+    path = write(tmp_path, "".join(f"{k // 300},{k % 300},{k % 7}.25\n" for k in range(10**5)))
+    start = time.process_time()
+    assert read_table(path).shape == (334, 300)
+    assert time.process_time() - start < 0.5

@@ -72,7 +72,7 @@ def _simulate(library: Path, network: Path) -> NDArray[Any]:
         setting, out = Path(scratch, "network.inp"), Path(scratch, "out.npy")
         # Later sections override earlier ones, so the setting replaces the end of the file.
         setting.write_text(text[: text.rindex("[END]")] + _SETTING, "latin1")
-        command = [sys.executable, str(epanet.__file__), str(library), str(setting)]
+        command = [sys.executable, "-P", str(epanet.__file__), str(library), str(setting)]
         command += [str(15 * 60), str(_SHAPE[1]), str(out)]
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL)
         if done.returncode or not out.exists():

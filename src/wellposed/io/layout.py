@@ -3,8 +3,8 @@
 Each rule can be overridden by the caller.
 
 - Triplets: at least three columns, the first two named like ids (user, item, row, col, ...);
-  or three or four columns, in half of the lines or more two whole numbers or words and then
-  a field that is not missing. Anything else is wide.
+  or three or four columns, without a fraction in the first two, and in half of the lines or
+  more without a blank in the first three. Anything else is wide.
 - The first line of triplets is a header if none of its first three fields is a number. That of
   a wide table is one if a field after the first is a word, if the first is blank, as
   spreadsheets leave it above row names, or if the first is a word and the others count upwards.
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from wellposed.errors import FileError, InputError
-from wellposed.io.assemble import WHOLE
 from wellposed.io.lines import fields, first_lines, is_missing, is_number, sniff, split
 from wellposed.io.triplets import Format
 from wellposed.io.wide import WideFormat
@@ -33,6 +32,8 @@ _IDS = frozenset(
 _NAMES = frozenset(
     {"id", "index", "key", "label", "name", "names", "row", "rows", "date", "day", "time"}
 )
+
+_DELIMITER = re.compile(r"::|\t|[^\w\s\".+-]| ")
 
 
 class Options(NamedTuple):
@@ -48,8 +49,8 @@ def inspect(path: Path, options: Options) -> Format | WideFormat:
     """Decide how to read a text table from its first 20 lines."""
     if options.layout not in ("auto", "triplets", "wide"):
         raise InputError(f"layout is {options.layout!r}, expected auto, triplets or wide")
-    if options.delimiter is not None and (not options.delimiter or '"' in options.delimiter):
-        raise InputError(f"delimiter is {options.delimiter!r}, expected a character or '::'")
+    if options.delimiter is not None and not _DELIMITER.fullmatch(options.delimiter):
+        raise InputError(f"delimiter is {options.delimiter!r}, expected one mark, or '::'")
     sample = first_lines(path)
     mark = options.delimiter or sniff(path, sample)
     number, line = sample[0]
@@ -68,7 +69,9 @@ def _triplets(first: list[str], rest: list[list[str]]) -> bool:
     if named_like_ids(first):
         return True
     body = rest if _no_numbers(first[:3]) else [first, *rest]
-    return len(first) <= 4 and 2 * sum(map(_is_cell, body)) >= len(body)
+    if len(first) > 4 or any(_is_fraction(field) for line in body for field in line[:2]):
+        return False
+    return 2 * sum(not any(map(is_missing, line[:3])) for line in body) >= len(body)
 
 
 def named_like_ids(names: list[str]) -> bool:
@@ -81,9 +84,8 @@ def named_like_names(name: str) -> bool:
     return name == "" or _plain(name) in _NAMES
 
 
-def _is_cell(line: list[str]) -> bool:
-    ids = all(WHOLE.fullmatch(i) or not (is_number(i) or is_missing(i)) for i in line[:2])
-    return ids and not is_missing(line[2])
+def _is_fraction(field: str) -> bool:
+    return is_number(field) and not float(field).is_integer()
 
 
 def _triplet_format(

@@ -11,7 +11,7 @@ from wellposed.errors import FileError
 
 DELIMITERS = {"\t": "tab", "::": "'::'", ";": "semicolon", ",": "comma", " ": "space"}
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-BLOCK = 8 * 2**20  # bytes of lines in hand at a time
+BLOCK = 2 * 2**20  # bytes of lines in hand at a time
 
 
 def blocks(path: Path, size: int = BLOCK) -> Iterator[tuple[int, list[bytes]]]:

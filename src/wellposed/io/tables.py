@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wellposed.errors import FileError, InputError
 from wellposed.io.arrays import read_npy, read_npz
-from wellposed.io.assemble import assemble
+from wellposed.io.assemble import Whole, assemble
 from wellposed.io.dense import from_matrix
 from wellposed.io.layout import Options, inspect
 from wellposed.io.source import EMPTY_ZIP, NUMPY, PARQUET, ZIP, Limits, head_of, positive
@@ -159,9 +159,12 @@ def _from_triplets(
     given = arrays.get("shape")
     if shape is None and given is not None:
         shape = _shape_of(path, given)
-    ids = rows.astype(np.int64, copy=False), cols.astype(np.int64, copy=False)
     numbers = values.astype(np.float64, copy=False)
-    return assemble(path, ids, numbers, shape, lambda k: f"entry {k}")
+    return assemble(path, (_whole(rows), _whole(cols)), numbers, shape, lambda k: f"entry {k}")
+
+
+def _whole(ids: NDArray[Any]) -> Whole:
+    return ids if ids.dtype == np.int32 else ids.astype(np.int64, copy=False)
 
 
 def _shape_of(path: Path, given: NDArray[Any]) -> tuple[int, int]:

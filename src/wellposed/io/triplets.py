@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.errors import FileError
-from wellposed.io.assemble import WHOLE, Ids, assemble
+from wellposed.io.assemble import WHOLE, Ids, Whole, assemble
 from wellposed.io.lines import blocks, decode, fields, is_number
 from wellposed.io.table import Table
 
@@ -148,5 +148,5 @@ def _join(parts: list[Ids]) -> Ids:
     return [i for part in parts for i in (part if isinstance(part, list) else _names(part))]
 
 
-def _names(ids: NDArray[np.int64]) -> list[str]:
+def _names(ids: Whole) -> list[str]:
     return list(map(str, ids.tolist()))
