@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from wellposed._version import __version__ as __version__
 
 if TYPE_CHECKING:  # for readers and type checkers
+    from wellposed import bilinear as bilinear
     from wellposed import noise as noise
     from wellposed import operators as operators
+    from wellposed.bilinear.self_calibration import SelfCalibration as SelfCalibration
     from wellposed.errors import WellposedError as WellposedError
     from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
     from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
@@ -35,12 +37,13 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Recovery": "result",
     "RobustPCA": "lowrank.robust_pca",
     "ScaledGD": "lowrank.scaled_gd",
+    "SelfCalibration": "bilinear.self_calibration",
     "Status": "run",
     "WellposedError": "errors",
     "recover": "recovery",
     "resume": "recovery",
 }
-_MODULES = ("noise", "operators")
+_MODULES = ("bilinear", "noise", "operators")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

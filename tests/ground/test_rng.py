@@ -27,7 +27,8 @@ def test_noise_has_the_stated_law():
     assert abs(float(x.mean())) < 5 / 200_000**0.5
     assert abs(float(x.var()) - 1) < 5 * (2 / 200_000) ** 0.5
     assert abs(float(u.mean()) - 0.5) < 5 * (1 / 12 / 200_000) ** 0.5
-    assert 0 <= float(u.min()) and float(u.max()) < 1
+    assert float(u.min()) >= 0
+    assert float(u.max()) < 1
 
 
 def test_purposes_cannot_be_confused_by_their_spelling():
