@@ -103,7 +103,9 @@ def as_tensor(value: Any, name: str, *, floating: bool = True) -> Tensor:
             array = array.astype(np.int64)
         if array.dtype == np.float16 or (array.dtype.itemsize > 8 and array.dtype.kind == "f"):
             array = array.astype(np.float64)
+        shape = array.shape  # ascontiguousarray makes a number an array of one element
         array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("="), copy=False))
+        array = array.reshape(shape)
         if not array.flags.writeable or any(s < 0 for s in array.strides):
             array = array.copy()
         tensor = torch.from_numpy(array)
