@@ -31,7 +31,7 @@ from torch import Tensor
 from wellposed._version import __version__
 from wellposed.codec import decode, encode
 from wellposed.errors import FileError, StoreError
-from wellposed.files import atomic_write
+from wellposed.files import TEMPORARY, atomic_write, file_error
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -118,19 +118,28 @@ class RunFolder:
                     "choose another folder, or remove this one",
                 )
             return manifest
-        if self.path.exists() and any(self.path.iterdir()):
-            raise StoreError(
-                f"{self.path} is not empty and holds no run",
-                "files of another kind could be overwritten",
-                "choose a new folder",
-            )
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         manifest = {
             "schema": SCHEMA, "key": key, "status": "running", "files": {},
             "versions": versions(), **about,
         }  # fmt: skip
         self._write_manifest(manifest)
         return manifest
+
+    def _make(self) -> None:
+        """Make the folder, or take an empty one."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            # A run that was killed may have left a file that it had not finished writing.
+            foreign = any(not p.match(TEMPORARY) for p in self.path.iterdir())
+        except OSError as error:
+            raise file_error(self.path, "used for a run", error) from error
+        if foreign:
+            raise StoreError(
+                f"{self.path} is not empty and holds no run",
+                "files of another kind could be overwritten",
+                "choose a new folder",
+            )
 
     def manifest(self) -> dict[str, Any]:
         """Read the manifest."""
@@ -189,7 +198,8 @@ class RunFolder:
 
     def _files(self) -> Iterator[Path]:
         skip = {MANIFEST, "checkpoint.safetensors"}
-        return (p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in skip)
+        files = (p for p in sorted(self.path.iterdir()) if p.is_file() and p.name not in skip)
+        return (p for p in files if not p.match(TEMPORARY))
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
@@ -209,7 +219,8 @@ def versions() -> dict[str, str]:
 
 
 def _table(records: Any) -> Tensor:
-    return torch.tensor([tuple(r) for r in records], dtype=torch.float64).reshape(len(records), -1)
+    rows = [tuple(r) for r in records]
+    return torch.tensor(rows, dtype=torch.float64) if rows else torch.empty(0, 0)
 
 
 def _write(file: BinaryIO, data: bytes) -> None:

@@ -1,0 +1,76 @@
+"""What a job prints when it has ended, and the exit code that says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wellposed.cli import DONE, NOT_CONVERGED, RESUMABLE
+from wellposed.cli.output import say, say_table
+
+if TYPE_CHECKING:
+    from wellposed.jobs.folder import Done
+
+
+def tell(done: Done) -> int:
+    """Print figures and paths of a job; return the exit code."""
+    if done.interrupted:
+        say("Interrupted. Go on with:", "yellow")
+        say(f"wellposed resume {done.folder}")
+        return RESUMABLE
+    tellers = {"complete": _complete, "separate": _separate, "demo": _demo}
+    if done.summary:
+        tellers[done.summary["job"]](done.summary)
+    if not done.ok:
+        say(f"Not converged: {done.summary.get('status_text', done.status)}", "red")
+    say(f"Report: {done.folder / 'report.html'}", "bold")
+    return DONE if done.ok else NOT_CONVERGED
+
+
+def _complete(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.complete import score_table, subtitle
+    from wellposed.report.model import number
+
+    say(summary["table"]["name"], "bold")
+    say(subtitle(summary))
+    if summary["scores"]:
+        table = score_table(summary["scores"])
+        say_table(table.heads, table.rows, numbers=True)
+    _warn(summary)
+    written = summary["written"]
+    if written["file"]:
+        say(f"{number(written['cells'])} predicted cells in {written['file']}.")
+
+
+def _separate(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.model import number, percent
+    from wellposed.report.separate import subtitle
+
+    layers, settings = summary["layers"], summary["settings"]
+    say(summary["stack"]["name"], "bold")
+    say(subtitle(summary))
+    say(
+        f"Background of rank {settings['rank']}; {percent(layers['foreground_share'])} of the "
+        f"pixels are foreground (further than {number(layers['threshold'], 3)} from it)."
+    )
+    _warn(summary)
+    say("Arrays in separated.npz, previews in preview.png and preview.gif.")
+
+
+def _demo(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.model import number, percent
+
+    hidden = summary["hidden"]
+    _complete(summary["table"])
+    say(
+        f"Against the truth: error {number(hidden['rmse'], 3)} °F (root mean square) on the "
+        f"{number(hidden['cells'])} cells ({percent(hidden['share'])}) that were hidden."
+    )
+    say()
+    _separate(summary["clip"])
+    say()
+
+
+def _warn(summary: Mapping[str, Any]) -> None:
+    for warning in summary["warnings"]:
+        say(f"Note: {warning}", "yellow")

@@ -1,0 +1,102 @@
+"""Every method that is installed, found by walking its package: no list to keep up to date."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import pkgutil
+from functools import cache
+from typing import Any, NamedTuple
+
+from wellposed import lowrank
+from wellposed.errors import InputError
+
+_PARTS = ("prepare", "init", "step", "read")
+
+
+class Entry(NamedTuple):
+    """A method, as the command line shows it."""
+
+    name: str
+    summary: str  # first line of its file
+    needs: str
+    reference: str
+    cls: type[Any]
+
+
+@cache
+def methods() -> tuple[Entry, ...]:
+    """Return all low-rank methods, by name.
+
+    Examples
+    --------
+    >>> [m.needs for m in methods() if m.name == "ScaledGD"]
+    ['linear operator on matrices']
+    """
+    found = {}
+    for item in pkgutil.iter_modules(lowrank.__path__, f"{lowrank.__name__}."):
+        module = importlib.import_module(item.name)
+        classes: list[tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
+        for name, cls in classes:
+            if cls.__module__ == module.__name__ and _is_method(cls):
+                summary = (module.__doc__ or "").strip().split("\n")[0]
+                found[name] = Entry(name, summary, cls.needs, cls.reference, cls)
+    return tuple(found[name] for name in sorted(found))
+
+
+def method_named(name: str) -> Any:
+    """Return the method of this name with its default settings.
+
+    Parameters
+    ----------
+    name
+        As ``wellposed methods`` prints it; case, hyphens and underscores do not matter.
+
+    Raises
+    ------
+    InputError
+        There is no such method, or it cannot be used without settings.
+
+    Examples
+    --------
+    >>> method_named("scaled-gd")
+    ScaledGD(step_size=0.5, projection=None)
+    """
+    known = {_plain(entry.name): entry for entry in methods()}
+    entry = known.get(_plain(name))
+    if entry is None:
+        close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.4)
+        hint = f"did you mean {known[close[0]].name}? " if close else ""
+        raise InputError(
+            f"there is no method {name!r}",
+            "methods are " + ", ".join(e.name for e in known.values()),
+            f"{hint}wellposed methods tells what each of them needs",
+        )
+    try:
+        return entry.cls()
+    except TypeError:
+        raise InputError(
+            f"{entry.name} cannot be used without settings",
+            f"it has no default for {', '.join(_required(entry.cls))}",
+            "use it from Python, or choose another method",
+        ) from None
+
+
+def _is_method(cls: type[Any]) -> bool:
+    told = all(isinstance(getattr(cls, name, None), str) for name in ("needs", "reference"))
+    return told and dataclasses.is_dataclass(cls) and all(hasattr(cls, part) for part in _PARTS)
+
+
+def _required(cls: type[Any]) -> list[str]:
+    missing = dataclasses.MISSING
+    return [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.init and f.default is missing and f.default_factory is missing
+    ]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,195 @@
+"""The jobs, as plain values that a manifest can hold. Loads nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from wellposed.errors import InputError, StoreError
+
+Layout = Literal["auto", "triplets", "wide"]
+
+
+@dataclass(frozen=True)
+class CompleteJob:
+    """Complete a table.
+
+    Parameters
+    ----------
+    table
+        Path of the table: text, .npy, .npz or parquet.
+    rank
+        Rank of the model, >= 1; None chooses it by hold-out.
+    ridge
+        Penalty, >= 0; None chooses it by hold-out.
+    biases
+        Row and column offsets; None keeps them when they lower the hold-out error.
+    method
+        Name of a method; None takes the default.
+    holdout
+        Share of the observed cells that judges the model, in [0, 0.5]; 0 judges nothing.
+    predict
+        Path of a list of cells to predict; None predicts all missing ones.
+    seed
+        Seed of all random choices, >= 0.
+    steps, tol
+        Limits of each fit: steps >= 1, relative tolerance in (0, 1].
+    layout, delimiter
+        How to read the text, where the rules of ``wellposed.io.layout`` guess wrong.
+
+    Raises
+    ------
+    InputError
+        A value out of range.
+
+    Examples
+    --------
+    >>> CompleteJob("ratings.csv", rank=5).kind
+    'complete'
+    """
+
+    table: str
+    rank: int | None = None
+    ridge: float | None = None
+    biases: bool | None = None
+    method: str | None = None
+    holdout: float = 0.1
+    predict: str | None = None
+    seed: int = 0
+    steps: int = 500
+    tol: float = 1e-6
+    layout: Layout = "auto"
+    delimiter: str | None = None
+
+    kind: ClassVar[str] = "complete"
+    inputs: ClassVar[tuple[str, ...]] = ("table", "predict")
+
+    def __post_init__(self) -> None:
+        _limits(self.rank, self.seed, self.steps, self.tol)
+        _between("ridge", self.ridge or 0.0, 0, math.inf)
+        _between("holdout", self.holdout, 0, 0.5)
+
+
+@dataclass(frozen=True)
+class SeparateJob:
+    """Separate a stack of frames into a still background and what moves before it.
+
+    Parameters
+    ----------
+    stack
+        Path of a video, a folder of pictures, or an array.
+    rank
+        Rank of the background, >= 1; None chooses it by hold-out.
+    threshold
+        How far a pixel must be from the background to count as foreground, > 0, in the units
+        of the frames (pictures and videos: 0 black to 1 white); None: 5 times the robust
+        standard deviation of what the background leaves, at least 1 % of the frames' range.
+    max_frames, stride, scale, grey
+        Stop after so many frames; keep every stride-th; average squares of scale x scale
+        pixels; drop the colour.
+    seed
+        Seed of all random choices, >= 0.
+    steps, tol
+        Limits of each fit: steps >= 1, relative tolerance in (0, 1].
+
+    Raises
+    ------
+    InputError
+        A value out of range.
+
+    Examples
+    --------
+    >>> SeparateJob("street.avi", scale=4, grey=True).kind
+    'separate'
+    """
+
+    stack: str
+    rank: int | None = None
+    threshold: float | None = None
+    max_frames: int | None = None
+    stride: int = 1
+    scale: int = 1
+    grey: bool = False
+    seed: int = 0
+    steps: int = 500
+    tol: float = 1e-4
+
+    kind: ClassVar[str] = "separate"
+    inputs: ClassVar[tuple[str, ...]] = ("stack",)
+
+    def __post_init__(self) -> None:
+        _limits(self.rank, self.seed, self.steps, self.tol)
+        for name in ("max_frames", "stride", "scale"):
+            _whole(name, getattr(self, name), 1)
+        if self.threshold is not None and not self.threshold > 0:
+            raise InputError(f"threshold is {self.threshold!r}, expected a number > 0")
+
+
+@dataclass(frozen=True)
+class DemoJob:
+    """Complete the embedded table and separate the embedded clip.
+
+    Parameters
+    ----------
+    seed
+        Seed of all random choices, >= 0.
+
+    Examples
+    --------
+    >>> DemoJob().kind
+    'demo'
+    """
+
+    seed: int = 0
+
+    kind: ClassVar[str] = "demo"
+    inputs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        _whole("seed", self.seed, 0)
+
+
+Job = CompleteJob | SeparateJob | DemoJob
+_KINDS: dict[str, type[Job]] = {j.kind: j for j in (CompleteJob, SeparateJob, DemoJob)}
+
+
+def to_plain(job: Job) -> dict[str, Any]:
+    """Return the values of a job for its manifest."""
+    return asdict(job)
+
+
+def from_plain(kind: str, values: Any) -> Job:
+    """Build a job again from its manifest.
+
+    Raises
+    ------
+    StoreError
+        The manifest names no job of this version.
+    """
+    try:
+        return _KINDS[kind](**values)
+    except (KeyError, TypeError):
+        raise StoreError(
+            f"the manifest describes the job {kind!r} with {values!r}",
+            "it was edited, or written by another version of wellposed",
+            "start the job again in a new folder",
+        ) from None
+
+
+def _limits(rank: int | None, seed: int, steps: int, tol: float) -> None:
+    _whole("rank", rank, 1)
+    _whole("seed", seed, 0)
+    _whole("steps", steps, 1)
+    if not 0 < tol <= 1:
+        raise InputError(f"tol is {tol!r}, expected a number in (0, 1]")
+
+
+def _whole(name: str, value: int | None, low: int) -> None:
+    if value is not None and value < low:
+        raise InputError(f"{name} is {value}, expected a whole number >= {low}")
+
+
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not (low <= value <= high and math.isfinite(value)):
+        raise InputError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")

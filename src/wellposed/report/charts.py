@@ -1,0 +1,158 @@
+"""The charts of a report, each a function from numbers to an SVG element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
+
+from wellposed.report.style import ACCENT, INK, LINE, MUTED, POINTS, SECOND, drawn
+
+Floats = NDArray[np.floating]
+POINT_LIMIT = 20_000
+LEVELS = 12  # fewer distinct values than this are drawn one by one
+WIDE_RANGE = 30.0  # largest over smallest: beyond this, a logarithmic axis
+
+
+def residual_curve(name: str, steps: Floats, residual: Floats) -> str:
+    """Draw the relative residual against the steps."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot(steps, residual, color=ACCENT)
+        axes.set_xlabel("step")
+        axes.set_ylabel("relative residual")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if _spans(residual):
+            _logarithmic(axes)
+
+    return drawn(f"residual {name}", draw)
+
+
+def singular_values(name: str, values: Sequence[float]) -> str:
+    """Draw singular values as stems."""
+
+    def draw(axes: Axes) -> None:
+        ranks, heights = np.arange(1, len(values) + 1), np.asarray(values)
+        low = 0.0
+        if _spans(heights):
+            _logarithmic(axes)
+            low = float(heights[heights > 0].min()) / 2
+        axes.set_ylim(low, (2 if low else 1.08) * (float(heights.max()) or 1.0))
+        axes.vlines(ranks, low, heights, color=LINE, lw=1.4)
+        axes.plot(ranks, heights, "o", ms=5, color=ACCENT)
+        axes.set_xlabel("number")
+        axes.set_ylabel("singular value")
+        axes.set_xlim(0.5, len(values) + 0.5)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+
+    return drawn(f"values {name}", draw)
+
+
+def candidates(name: str, tried: Sequence[Mapping[str, Any]], rank: int) -> str:
+    """Draw the best validation error of each rank, with and without offsets."""
+
+    def draw(axes: Axes) -> None:
+        for biases, colour, told in ((True, ACCENT, "with offsets"), (False, SECOND, "without")):
+            best = _best([t for t in tried if t["biases"] is biases])
+            if best:
+                axes.plot(list(best), list(best.values()), "o-", ms=4, color=colour, label=told)
+        axes.axvline(rank, color=LINE, lw=1, ls=(0, (3, 3)), zorder=0)
+        axes.set_xlabel("rank")
+        axes.set_ylabel("validation RMSE")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        if _spans(np.array([t["error"] for t in tried])):
+            _logarithmic(axes)
+        if len({t["biases"] for t in tried}) > 1:
+            axes.legend(loc="best", fontsize=8.5, handlelength=1.4)
+
+    return drawn(f"candidates {name}", draw)
+
+
+def predicted(name: str, truth: Floats, values: Floats) -> str:
+    """Draw predictions against held-out values: points, or quantiles of few levels."""
+    levels = np.unique(truth)
+
+    def draw(axes: Axes) -> None:
+        if len(levels) <= LEVELS and len(truth) >= 10 * len(levels):
+            _quantiles(axes, levels, truth, values)
+        else:
+            _points(axes, truth, values)
+        low, high = float(truth.min()), float(truth.max())
+        axes.plot([low, high], [low, high], color=INK, lw=1, ls=(0, (4, 3)))
+        axes.set_xlabel("held-out value")
+        axes.set_ylabel("prediction")
+
+    return drawn(f"predicted {name}", draw)
+
+
+def errors(name: str, off: Mapping[str, Floats]) -> str:
+    """Draw how often the absolute error stays below a bound, a curve a model."""
+
+    def draw(axes: Axes) -> None:
+        for (told, error), colour in zip(off.items(), (ACCENT, SECOND, MUTED), strict=False):
+            size = np.sort(np.abs(error))
+            share = np.linspace(0, 1, 201)
+            axes.plot(np.quantile(size, share), 100 * share, color=colour, label=told)
+        axes.set_xlim(0, max(float(np.quantile(np.abs(e), 0.98)) for e in off.values()) or 1)
+        axes.set_ylim(0, 100)
+        axes.set_xlabel("absolute error")
+        axes.set_ylabel("cells below it, %")
+        axes.legend(loc="lower right", fontsize=8.5, handlelength=1.4)
+
+    return drawn(f"errors {name}", draw)
+
+
+def over_time(name: str, share: Floats) -> str:
+    """Draw the share of foreground in each frame."""
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(np.arange(len(share)), 100 * share, color=ACCENT, alpha=0.15, lw=0)
+        axes.plot(100 * share, color=ACCENT)
+        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, max(len(share) - 1, 1))
+        axes.set_xlabel("frame")
+        axes.set_ylabel("foreground, % of pixels")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+    return drawn(f"over time {name}", draw)
+
+
+def _points(axes: Axes, truth: Floats, values: Floats) -> None:
+    stride = -(-len(truth) // POINT_LIMIT)
+    x, y = truth[::stride], values[::stride]
+    alpha = float(np.clip(60 / len(x) ** 0.75, 0.06, 0.8))
+    axes.scatter(x, y, s=7, color=POINTS, alpha=alpha, lw=0, rasterized=True)
+
+
+def _quantiles(axes: Axes, levels: Floats, truth: Floats, values: Floats) -> None:
+    gap = float(np.diff(levels).min()) if len(levels) > 1 else 1.0
+    for level in levels:
+        q = np.quantile(values[truth == level], (0.05, 0.25, 0.5, 0.75, 0.95))
+        axes.plot([level, level], [q[0], q[4]], color=ACCENT, lw=1.4)
+        axes.plot(
+            [level, level], [q[1], q[3]], color=ACCENT, lw=8, solid_capstyle="butt", alpha=0.5
+        )
+        axes.plot([level - gap / 6, level + gap / 6], [q[2], q[2]], color=ACCENT, lw=2.2)
+
+
+def _best(tried: Sequence[Mapping[str, Any]]) -> dict[int, float]:
+    best: dict[int, float] = {}
+    for t in sorted(tried, key=lambda t: int(t["rank"])):
+        best[t["rank"]] = min(t["error"], best.get(t["rank"], np.inf))
+    return best
+
+
+def _spans(values: Floats) -> bool:
+    """Tell whether values differ so much that a logarithmic axis shows more."""
+    good = values[np.isfinite(values) & (values > 0)]
+    return len(good) > 1 and bool(good.max() > WIDE_RANGE * good.min())
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=6))
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,126 @@
+"""Sections that every report ends with: the fit, what was asked, how to do it again, files."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from wellposed.files import sha256
+from wellposed.jobs.requests import from_plain
+from wellposed.report.charts import residual_curve, singular_values
+from wellposed.report.model import Figure, Section, Source, Table, number
+from wellposed.result import Recovery
+from wellposed.store import MANIFEST, load_tree
+
+_LABELS = {
+    "biases": "Row and column offsets",
+    "holdout": "Share set aside",
+    "predict": "Cells asked for",
+    "tol": "Tolerance",
+}
+
+
+def fitted(source: Source, stage: str = "fit") -> Recovery:
+    """Read back what a stage recovered."""
+    found: Recovery = load_tree(source.folder / "stages" / stage / "result.safetensors")
+    return found
+
+
+def the_fit(recovery: Recovery, name: str) -> Section:
+    """Show how the residual fell, and the singular values."""
+    trace = recovery.trace
+    figures = []
+    if len(trace) > 1 and np.isfinite(trace.residual).any():
+        caption = f"Relative residual over {recovery.steps} steps."
+        figures.append(Figure(caption, residual_curve(name, trace.step, trace.residual)))
+    values = [float(v) for v in recovery.singular_values]
+    if len(values) > 1:
+        told = f"{number(values[0])} to {number(values[-1])}"
+        figures.append(Figure(f"Singular values, {told}.", singular_values(name, values)))
+    method = type(recovery.method).__name__
+    final = trace.residual[-1] if len(trace) else float("nan")
+    text = f"{method} made {number(recovery.steps)} steps. {recovery.status.text}"
+    if np.isfinite(final):
+        text += f" What it leaves unexplained is {number(float(final), 3)} of the data's norm."
+    return Section("The fit", text, figures=figures)
+
+
+def asked(source: Source) -> Section:
+    """Show the arguments of the job, and the command that does it again."""
+    job: Mapping[str, Any] = source.manifest.get("job", {})
+    inputs = source.manifest.get("inputs", {})
+    facts = [(_told(name), _value(name, value, inputs)) for name, value in job.items()]
+    facts += [(f"{_told(name)}, sha256", about["sha256"]) for name, about in inputs.items()]
+    lines = [command(source), f"wellposed resume {shlex.quote(source.folder.name)}"]
+    text = (
+        "The first command does the same again and ends with the same bytes, on the same build "
+        "and number of threads. The second goes on with this folder if it was interrupted."
+    )
+    return Section("What was asked, and how to do it again", text, facts=facts, code=lines)
+
+
+def command(source: Source) -> str:
+    """Return the command line of a job: its inputs by name, the seed, what is not as usual."""
+    job = from_plain(str(source.manifest["kind"]), source.manifest["job"])
+    inputs = source.manifest.get("inputs", {})
+    words = ["wellposed", job.kind]
+    for name in job.inputs[:1]:
+        words.append(shlex.quote(inputs[name]["name"]))
+    for field in dataclasses.fields(job):
+        value = getattr(job, field.name)
+        if field.name in inputs:
+            value = inputs[field.name]["name"]
+        if field.name not in job.inputs[:1] and (field.name == "seed" or value != field.default):
+            words += _option(field.name, value)
+    return " ".join(words)
+
+
+def made_with(source: Source) -> Section:
+    """Show versions, and the files with their sizes and hashes."""
+    versions: Mapping[str, str] = source.manifest.get("versions", {})
+    skip = {MANIFEST, "report.html"}
+    files = [p for p in sorted(source.folder.iterdir()) if p.is_file() and p.name not in skip]
+    rows = [[p.name, size(p.stat().st_size), sha256(p)[:16]] for p in files]
+    text = ", ".join(f"{name} {version}" for name, version in versions.items())
+    note = f"The full hashes are in {MANIFEST}; wellposed report checks them."
+    table = Table(["File", "Size", "sha256 begins"], rows, note=note) if rows else None
+    return Section("Files and versions", text + ".", table)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people.
+
+    Examples
+    --------
+    >>> size(512), size(90618), size(25479802)
+    ('512 B', '88.5 KiB', '24.3 MiB')
+    """
+    value, units = float(count), ["B", "KiB", "MiB", "GiB"]
+    while value >= 1024 and len(units) > 1:
+        value, units = value / 1024, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.1f} {units[0]}"
+
+
+def _told(name: str) -> str:
+    return _LABELS.get(name, name.replace("_", " ").capitalize())
+
+
+def _value(name: str, value: Any, inputs: Mapping[str, Any]) -> str:
+    if name in inputs:
+        return str(inputs[name]["name"])
+    if value is None:
+        return "chosen automatically" if name in ("rank", "ridge", "biases") else "not given"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return number(value) if isinstance(value, (int, float)) else str(value)
+
+
+def _option(name: str, value: Any) -> list[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{name}"]
+    return [flag, shlex.quote(str(value))]

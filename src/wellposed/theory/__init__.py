@@ -1,0 +1,1 @@
+"""What is proved, made computable: planners from theorems, exact laws."""
