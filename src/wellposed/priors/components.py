@@ -19,12 +19,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from wellposed.checks import require
 from wellposed.priors.families import Family, Seen, keep, nothing, press, repel, shrink
 from wellposed.rng import Stream
 
 BUDGET = 4_000_000  # float64 numbers in flight: 32 MB
+NEGLIGIBLE = 1e-100  # denormal responsibilities would make products a hundred times slower
 Work = Callable[..., Tensor]
 
 
@@ -89,7 +91,8 @@ class Components:
         return self.family.look(z.to(torch.float64) - self.centre)
 
     def _responsibilities(self, seen: Seen, s: Tensor) -> Tensor:
-        return torch.softmax(self.log_weights - self.family.energy(seen, s), 1)
+        r = torch.softmax(self.log_weights - self.family.energy(seen, s), 1)
+        return threshold(r, NEGLIGIBLE, 0.0)
 
     def _denoise(self, s: Tensor, z: Tensor) -> Tensor:
         seen = self._look(z)
