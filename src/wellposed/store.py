@@ -31,7 +31,7 @@ from torch import Tensor
 from wellposed._version import __version__
 from wellposed.codec import decode, encode
 from wellposed.errors import FileError, StoreError
-from wellposed.files import TEMPORARY, atomic_write, file_error
+from wellposed.files import TEMPORARY, atomic_write, file_error, sha256
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -77,12 +77,6 @@ def fingerprint(tree: Any) -> str:
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().contiguous().cpu().numpy().data)
     return digest.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass

@@ -54,7 +54,7 @@ def test_functions_are_refused_with_a_way_out():
     "node",
     [
         {"type": "os:system", "fields": {}},
-        {"type": "wellposed.store:sha256", "fields": {}},
+        {"type": "wellposed.files:sha256", "fields": {}},
         {"type": "wellposed.rng:Stream.normal", "fields": {}},
         {"type": "wellposed.nowhere:Thing", "fields": {}},
         {"tensor": "missing"},
