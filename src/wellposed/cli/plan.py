@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from wellposed.theory.planner import Planner, Sizes
 
 
-def plan(
-    theorem: str | None = None,
-    /,
-    *,
-    n1: int = 1000,
-    n2: int | None = None,
-    rank: int = 5,
-    kappa: float = 10.0,
-    epsilon: float = 1e-6,
-    mu: float = 1.0,
-    outliers: float = 0.1,
-    sigma: float = 0.0,
-    off_rank: float = 0.0,
-    step_size: float = 0.5,
-    start: float = 0.1,
-    pilot: bool = False,
-    seed: int = 0,
-) -> int:
-    """Tell what a theorem on low-rank recovery says about given sizes, and what it does not.
+@dataclass(frozen=True)
+class Options:
+    """The sizes of a problem; ``theory.planner.Sizes`` has their ranges.
 
     Parameters
     ----------
-    theorem
-        Which one; left out: list them.
     n1
         Rows.
     n2
@@ -54,29 +39,55 @@ def plan(
         Fraction of the full step.
     start
         Size of the random start relative to the signal.
+    """
+
+    n1: int = 1000
+    n2: int | None = None
+    rank: int = 5
+    kappa: float = 10.0
+    epsilon: float = 1e-6
+    mu: float = 1.0
+    outliers: float = 0.1
+    sigma: float = 0.0
+    off_rank: float = 0.0
+    step_size: float = 0.5
+    start: float = 0.1
+
+
+USUAL = Options()
+
+
+def plan(
+    theorem: str | None = None,
+    /,
+    *,
+    options: Annotated[Options, Parameter(name="*")] = USUAL,
+    pilot: bool = False,
+    seed: int = 0,
+) -> int:
+    """Tell what a theorem on low-rank recovery says about given sizes, and what it does not.
+
+    Parameters
+    ----------
+    theorem
+        Which one; left out: list them.
     pilot
         Measure the hidden constant on small synthetic problems of this kind.
     seed
         Seed of the pilot.
     """
     from wellposed.cli import DONE
-    from wellposed.cli.output import say, say_table
-    from wellposed.theory.planner import Sizes, evaluate
-    from wellposed.theory.planners_lowrank import PLANNERS, planner
+    from wellposed.cli.output import say
+    from wellposed.theory.planner import evaluate
+    from wellposed.theory.planners_lowrank import planner
 
     if theorem is None:
-        say_table(["theorem", "question"], [[p.id, p.question] for p in PLANNERS])
-        say("wellposed plan THEOREM --n1 1000 --rank 5 evaluates one of them.")
-        return DONE
-    chosen = planner(theorem)
+        return _list()
+    chosen, sizes = planner(theorem), _sizes(options)
     if pilot:
         from wellposed.theory.pilots import pilot_of
 
         pilot_of(chosen)  # or say that there is none, before anything is printed
-    sizes = Sizes(
-        n1, n1 if n2 is None else n2, rank, kappa, epsilon, mu, outliers, sigma, off_rank,
-        step_size, start,
-    )  # fmt: skip
     say(chosen.question, "bold")
     say(f"Source: {chosen.source}")
     for assumption in chosen.assumptions:
@@ -90,6 +101,26 @@ def plan(
     if pilot:
         _pilot(chosen, sizes, seed)
     return DONE
+
+
+def _list() -> int:
+    from wellposed.cli import DONE
+    from wellposed.cli.output import say, say_table
+    from wellposed.theory.planners_lowrank import PLANNERS
+
+    say_table(["theorem", "question"], [[p.id, p.question] for p in PLANNERS])
+    say("wellposed plan THEOREM --n1 1000 --rank 5 evaluates one of them.")
+    return DONE
+
+
+def _sizes(options: Options) -> Sizes:
+    from dataclasses import asdict
+
+    from wellposed.theory.planner import Sizes
+
+    values = asdict(options)
+    values["n2"] = options.n1 if options.n2 is None else options.n2
+    return Sizes(**values)
 
 
 def _pilot(chosen: Planner, sizes: Sizes, seed: int) -> None:

@@ -54,6 +54,7 @@ def choose_rank(matrix: Tensor, seed: int) -> tuple[Trial, ...]:
 
     Examples
     --------
+    >>> import torch
     >>> wave = torch.linspace(0, 6, 40)
     >>> light = torch.outer(torch.arange(1.0, 31.0), 1 + 0.1 * wave.sin())
     >>> chosen(choose_rank(light + 0.1 * torch.randn(30, 40, generator=Stream(0).generator("")), 0))

@@ -10,6 +10,7 @@ from wellposed.jobs.requests import CompleteJob
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.priors.lowrank import LowRank
 from wellposed.problem import Problem
+from wellposed.progress import Progress
 from wellposed.rng import Stream
 from wellposed.selection import Choice, choose
 
@@ -74,7 +75,8 @@ def _choose(bench: Bench, job: CompleteJob, problem: Problem, method: Any, biase
     prior = LowRank(job.rank, ridge=job.ridge or 0.0, biases=biases)
 
     def compute() -> Choice:
-        return choose(problem, prior, method, Stream(job.seed))
+        with Progress(job.steps, shown=bench.limits.progress) as bar:
+            return choose(problem, prior, method, Stream(job.seed), bar.candidate)
 
     found: Choice = bench.once(f"choice-{'with' if biases else 'without'}-biases", compute)
     return found

@@ -22,6 +22,9 @@ from wellposed.errors import InputError
 from wellposed.lowrank.gradient_descent import GradientDescent
 from wellposed.lowrank.robust_pca import Hard, RobustPCA
 from wellposed.lowrank.scaled_gd import ScaledGD
+from wellposed.lowrank.scaled_gd_lambda import FixedDamping, ScaledGDLambda, SmallRandom
+from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
+from wellposed.noise import SparseOutliers
 from wellposed.operators.entries import Entries
 from wellposed.operators.generic import Identity
 from wellposed.operators.sensing import DenseSensing
@@ -35,6 +38,7 @@ SEEDS = 3
 SUCCESS = 1e-3  # relative error that counts as recovered
 HALVINGS = 6  # of the interval in which a threshold is looked for
 OVERSAMPLING = 5.0  # measurements per degree of freedom in the pilots that count steps
+MULTIPLE = 20  # of kappa log(1/epsilon): more steps than any of the methods should need
 LEAST = 1e-8  # accuracy that the pilots go to: rounding must not matter
 
 
@@ -129,10 +133,12 @@ off_rank=0.0, step_size=0.5, start=0.1)
     return replace(sizes, n1=n1, n2=n2, rank=small, mu=mu, epsilon=max(sizes.epsilon, LEAST))
 
 
-def matrix_of(sizes: Sizes, stream: Stream) -> Tensor:
+def matrix_of(sizes: Sizes, stream: Stream, *, symmetric: bool = False) -> Tensor:
     """Return a random matrix: singular values from 1 down to 1 / kappa, [n1, n2]."""
     left = torch.linalg.qr(stream.normal((sizes.n1, sizes.rank), "left"))[0]
-    right = torch.linalg.qr(stream.normal((sizes.n2, sizes.rank), "right"))[0]
+    right = (
+        left if symmetric else torch.linalg.qr(stream.normal((sizes.n2, sizes.rank), "right"))[0]
+    )
     values = torch.linspace(1, 1 / sizes.kappa, sizes.rank, dtype=left.dtype)
     matrix: Tensor = left * values @ right.mT
     return matrix
@@ -151,27 +157,52 @@ def _scaled(quantity: Quantity, asked: Sizes, small: Sizes, measured: float) -> 
     return Measured(quantity.name, quantity.kind, small, measured, constant, value)
 
 
-def _steps(sizes: Sizes, stream: Stream, method: Any, limit: int) -> float:
-    """Count the steps of a sensing problem until the error is epsilon sigma_r."""
-    truth = matrix_of(sizes, stream)
-    free = (sizes.n1 + sizes.n2 - sizes.rank) * sizes.rank
-    count = math.ceil(OVERSAMPLING * free)
-    sensing = DenseSensing(stream.normal((count, sizes.n1, sizes.n2), "measurements"))
-    problem = Problem(sensing(truth), sensing)
+def _steps(
+    sizes: Sizes, problem: Problem, truth: Tensor, prior: LowRank, method: Any, tol: float = 0.01
+) -> float:
+    """Count the steps until the error is epsilon sigma_r; tol is relative to that."""
     aim = sizes.epsilon / sizes.kappa / float(truth.norm())
-    found = recover(
-        problem, LowRank(sizes.rank), method, steps=limit, tol=1e-15, truth=truth, seed=stream.seed
-    )
+    limit = math.ceil(MULTIPLE * sizes.kappa * sizes.digits)
+    found = recover(problem, prior, method, steps=limit, tol=aim * tol, truth=truth)
     reached = (found.trace.error <= aim).nonzero()[0]
     return float(found.trace.step[reached[0]]) if len(reached) else math.inf
 
 
+def _sensing(sizes: Sizes, stream: Stream, times: float = OVERSAMPLING) -> DenseSensing:
+    free = (sizes.n1 + sizes.n2 - sizes.rank) * sizes.rank
+    count = math.ceil(times * free)
+    return DenseSensing(stream.normal((count, sizes.n1, sizes.n2), "measurements"))
+
+
 def _gd_steps(sizes: Sizes, stream: Stream) -> float:
-    return _steps(sizes, stream, GradientDescent(balancing=0.5), 20_000)
+    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
+    method = GradientDescent(balancing=0.5)
+    return _steps(sizes, Problem(sensing(truth), sensing), truth, LowRank(sizes.rank), method)
 
 
 def _scaled_steps(sizes: Sizes, stream: Stream) -> float:
-    return _steps(sizes, stream, ScaledGD(step_size=sizes.step_size), 2_000)
+    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
+    method = ScaledGD(step_size=sizes.step_size)
+    return _steps(sizes, Problem(sensing(truth), sensing), truth, LowRank(sizes.rank), method)
+
+
+def _robust_steps(sizes: Sizes, stream: Stream) -> float:
+    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
+    noise = SparseOutliers(sizes.outliers)
+    problem = Problem(noise.simulate(sensing(truth), stream), sensing, noise)
+    return _steps(sizes, problem, truth, LowRank(sizes.rank), ScaledSubgradient())
+
+
+def _damped_steps(sizes: Sizes, stream: Stream) -> float:
+    """Count steps with twice the rank, from a small random start, as in the theorem."""
+    square = replace(sizes, n1=sizes.smaller, n2=sizes.smaller)
+    truth = matrix_of(square, stream, symmetric=True)
+    columns = min(2 * square.rank, square.n1)
+    sensing = _sensing(replace(square, rank=columns, mu=1.0), stream, 2 * OVERSAMPLING)
+    problem, prior = Problem(sensing(truth), sensing), LowRank(columns, symmetric=True)
+    method = ScaledGDLambda(damping=FixedDamping(1 / sizes.kappa), start=SmallRandom())
+    # Before it has grown, a small start hardly moves the residual: that must not end the run.
+    return _steps(square, problem, truth, prior, method, tol=1e-9)
 
 
 def _entries(sizes: Sizes, stream: Stream) -> float:
@@ -204,7 +235,7 @@ def _errors(sizes: Sizes, stream: Stream) -> float:
 
 
 def _recovered(problem: Problem, prior: Any, method: Any, truth: Tensor) -> bool:
-    found = recover(problem, prior, method, steps=300, truth=truth)
+    found = recover(problem, prior, method, steps=200, truth=truth)
     error = found.trace.error
     return bool(len(error)) and bool(error[-1] <= SUCCESS)
 
@@ -224,4 +255,6 @@ PILOTS = {
     "scaledgd-sensing": Pilot(1, 30, 4, _scaled_steps),
     "scaledgd-completion": Pilot(0, 100, 5, _entries),
     "scaledgd-rpca": Pilot(0, 100, 5, _errors),
+    "scaledsm": Pilot(0, 30, 4, _robust_steps),
+    "scaledgd-lambda": Pilot(1, 24, 3, _damped_steps),
 }
