@@ -258,6 +258,21 @@ def test_an_array_stays_an_array(tmp_path):
     assert np.allclose(filled[missing], kept.signal.numpy()[missing], rtol=1e-12)
 
 
+def test_a_parquet_table_becomes_csv(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    columns = {"row": ["a", "b", "c"], "x": [1.0, 2.0, None], "y": [2.0, None, 6.0]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    job = CompleteJob(str(tmp_path / "t.parquet"), rank=1, ridge=0.1, biases=True, holdout=0)
+    complete(job, tmp_path / "run")
+    lines = (tmp_path / "run" / "completed.csv").read_text().splitlines()
+    assert lines[0] == "row,x,y"
+    assert lines[1] == "a,1,2"
+    assert [line.split(",")[0] for line in lines[1:]] == ["a", "b", "c"]
+    assert read_table(tmp_path / "run" / "completed.csv").density == 1
+
+
 def test_triplets_get_predictions_for_exactly_the_missing_cells(tmp_path, monkeypatch):
     table = table_of(8, 6, 1)
     lines = [f"u{r},{c},{v}" for r, c, v in zip(table.rows, table.cols, table.values, strict=True)]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import wellposed as wp
+from wellposed.cli import main
 from wellposed.errors import StoreError
 from wellposed.jobs.complete import complete
 from wellposed.jobs.folder import write_report
@@ -140,7 +141,9 @@ def test_a_run_of_the_library_has_a_page(tmp_path):
     truth = torch.outer(torch.arange(1.0, 9.0), torch.arange(1.0, 7.0))
     cells = wp.operators.Entries.from_mask(torch.ones(8, 6).tril(2).bool())
     wp.recover(wp.Problem(cells(truth), cells), wp.LowRank(1), out=tmp_path / "run")
-    text = page(tmp_path / "run")
+    assert main(["resume", str(tmp_path / "run")]) == 0  # read back, as it is finished
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert text == page(tmp_path / "run")
     assert "8 × 6, rank 1" in text
     assert "The fit converged in" in text
 

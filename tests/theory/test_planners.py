@@ -14,10 +14,11 @@ from wellposed.priors.lowrank import LowRank
 from wellposed.problem import Problem
 from wellposed.rng import Stream
 from wellposed.task import Task
-from wellposed.theory import pilots
-from wellposed.theory.pilots import PILOTS, matrix_of, pilot
+from wellposed.theory import pilots, trials
+from wellposed.theory.pilots import PILOTS, pilot
 from wellposed.theory.planner import Sizes, evaluate
 from wellposed.theory.planners_lowrank import PLANNERS, planner
+from wellposed.theory.trials import matrix_of
 
 SIZES = Sizes(
     60, 40, rank=2, kappa=3.0, epsilon=math.exp(-10), mu=2.0, outliers=0.25, sigma=0.1,
@@ -149,7 +150,7 @@ def test_the_threshold_of_completion_is_between_counting_and_all():
 
 def test_robust_pca_bears_a_share_of_errors(monkeypatch):
     monkeypatch.setattr(pilots, "SEEDS", 1)
-    monkeypatch.setattr(pilots, "HALVINGS", 3)
+    monkeypatch.setattr(trials, "HALVINGS", 3)
     found = pilot(planner("scaledgd-rpca"), Sizes(30, 30, 1))
     assert 0.05 < found.measured < 0.5
 

@@ -23,7 +23,9 @@ def tell(done: Done) -> int:
         tellers[done.summary["job"]](done.summary)
     if not done.ok:
         say(f"Not converged: {done.summary.get('status_text', done.status)}", "red")
-    say(f"Report: {done.folder / 'report.html'}", "bold")
+    report = done.folder / "report.html"
+    if report.exists():
+        say(f"Report: {report}", "bold")
     return DONE if done.ok else NOT_CONVERGED
 
 

@@ -12,7 +12,8 @@ from wellposed.jobs.folder import STAGES, Done, write_report
 from wellposed.jobs.inputs import check_unchanged
 from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob, from_plain
 from wellposed.jobs.separate import separate
-from wellposed.recovery import resume as resume_run
+from wellposed.result import Recovery
+from wellposed.resuming import resume as resume_run
 from wellposed.run import Status
 from wellposed.store import MANIFEST, RunFolder
 
@@ -38,9 +39,10 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
     """
     folder = Path(folder)
     manifest = RunFolder(folder).manifest()
-    if manifest.get("kind") == "recover":
+    if manifest.get("kind") in ("recover", "sample"):
         result = resume_run(folder, progress=progress)
-        _write_again(folder)
+        if isinstance(result, Recovery):
+            _write_again(folder)
         return Done(folder, result.status.value, {})
     job = from_plain(str(manifest.get("kind")), manifest.get("job"))
     check_unchanged(manifest.get("inputs", {}), job, folder)

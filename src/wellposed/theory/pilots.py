@@ -13,32 +13,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
+from typing import NamedTuple
 
 from wellposed.errors import InputError
-from wellposed.lowrank.gradient_descent import GradientDescent
-from wellposed.lowrank.robust_pca import Hard, RobustPCA
-from wellposed.lowrank.scaled_gd import ScaledGD
-from wellposed.lowrank.scaled_gd_lambda import FixedDamping, ScaledGDLambda, SmallRandom
-from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
-from wellposed.noise import SparseOutliers
-from wellposed.operators.entries import Entries
-from wellposed.operators.generic import Identity
-from wellposed.operators.sensing import DenseSensing
-from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
-from wellposed.problem import Problem
-from wellposed.recovery import recover
 from wellposed.rng import Stream
+from wellposed.theory import trials
 from wellposed.theory.planner import Kind, Planner, Quantity, Sizes
 
 SEEDS = 3
-SUCCESS = 1e-3  # relative error that counts as recovered
-HALVINGS = 6  # of the interval in which a threshold is looked for
-OVERSAMPLING = 5.0  # measurements per degree of freedom in the pilots that count steps
-MULTIPLE = 20  # of kappa log(1/epsilon): more steps than any of the methods should need
+MULTIPLE = 20  # of the formula: a run that has not got there by then has failed
 LEAST = 1e-8  # accuracy that the pilots go to: rounding must not matter
 
 
@@ -76,7 +59,7 @@ class Pilot:
     quantity: int  # position in the planner's list
     size: int  # cap of n1 and n2
     rank: int  # cap of the rank
-    run: Callable[[Sizes, Stream], float]
+    run: Callable[[Sizes, Stream, int], float]  # the last is a limit of steps
 
 
 def pilot(planner: Planner, sizes: Sizes, seed: int = 0) -> Measured:
@@ -97,7 +80,8 @@ def pilot(planner: Planner, sizes: Sizes, seed: int = 0) -> Measured:
     chosen = pilot_of(planner)
     quantity = planner.quantities[chosen.quantity]
     small = capped(sizes, chosen.size, chosen.rank)
-    runs = [chosen.run(small, Stream(seed, item=k)) for k in range(SEEDS)]
+    most = math.ceil(MULTIPLE * max(quantity.value(small), 1.0))
+    runs = [chosen.run(small, Stream(seed, item=k), most) for k in range(SEEDS)]
     return _scaled(quantity, sizes, small, float(median(runs)))
 
 
@@ -133,17 +117,6 @@ off_rank=0.0, step_size=0.5, start=0.1)
     return replace(sizes, n1=n1, n2=n2, rank=small, mu=mu, epsilon=max(sizes.epsilon, LEAST))
 
 
-def matrix_of(sizes: Sizes, stream: Stream, *, symmetric: bool = False) -> Tensor:
-    """Return a random matrix: singular values from 1 down to 1 / kappa, [n1, n2]."""
-    left = torch.linalg.qr(stream.normal((sizes.n1, sizes.rank), "left"))[0]
-    right = (
-        left if symmetric else torch.linalg.qr(stream.normal((sizes.n2, sizes.rank), "right"))[0]
-    )
-    values = torch.linspace(1, 1 / sizes.kappa, sizes.rank, dtype=left.dtype)
-    matrix: Tensor = left * values @ right.mT
-    return matrix
-
-
 def _scaled(quantity: Quantity, asked: Sizes, small: Sizes, measured: float) -> Measured:
     if not math.isfinite(measured):
         raise InputError(
@@ -157,104 +130,11 @@ def _scaled(quantity: Quantity, asked: Sizes, small: Sizes, measured: float) -> 
     return Measured(quantity.name, quantity.kind, small, measured, constant, value)
 
 
-def _steps(
-    sizes: Sizes, problem: Problem, truth: Tensor, prior: LowRank, method: Any, tol: float = 0.01
-) -> float:
-    """Count the steps until the error is epsilon sigma_r; tol is relative to that."""
-    aim = sizes.epsilon / sizes.kappa / float(truth.norm())
-    limit = math.ceil(MULTIPLE * sizes.kappa * sizes.digits)
-    found = recover(problem, prior, method, steps=limit, tol=aim * tol, truth=truth)
-    reached = (found.trace.error <= aim).nonzero()[0]
-    return float(found.trace.step[reached[0]]) if len(reached) else math.inf
-
-
-def _sensing(sizes: Sizes, stream: Stream, times: float = OVERSAMPLING) -> DenseSensing:
-    free = (sizes.n1 + sizes.n2 - sizes.rank) * sizes.rank
-    count = math.ceil(times * free)
-    return DenseSensing(stream.normal((count, sizes.n1, sizes.n2), "measurements"))
-
-
-def _gd_steps(sizes: Sizes, stream: Stream) -> float:
-    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
-    method = GradientDescent(balancing=0.5)
-    return _steps(sizes, Problem(sensing(truth), sensing), truth, LowRank(sizes.rank), method)
-
-
-def _scaled_steps(sizes: Sizes, stream: Stream) -> float:
-    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
-    method = ScaledGD(step_size=sizes.step_size)
-    return _steps(sizes, Problem(sensing(truth), sensing), truth, LowRank(sizes.rank), method)
-
-
-def _robust_steps(sizes: Sizes, stream: Stream) -> float:
-    truth, sensing = matrix_of(sizes, stream), _sensing(sizes, stream)
-    noise = SparseOutliers(sizes.outliers)
-    problem = Problem(noise.simulate(sensing(truth), stream), sensing, noise)
-    return _steps(sizes, problem, truth, LowRank(sizes.rank), ScaledSubgradient())
-
-
-def _damped_steps(sizes: Sizes, stream: Stream) -> float:
-    """Count steps with twice the rank, from a small random start, as in the theorem."""
-    square = replace(sizes, n1=sizes.smaller, n2=sizes.smaller)
-    truth = matrix_of(square, stream, symmetric=True)
-    columns = min(2 * square.rank, square.n1)
-    sensing = _sensing(replace(square, rank=columns, mu=1.0), stream, 2 * OVERSAMPLING)
-    problem, prior = Problem(sensing(truth), sensing), LowRank(columns, symmetric=True)
-    method = ScaledGDLambda(damping=FixedDamping(1 / sizes.kappa), start=SmallRandom())
-    # Before it has grown, a small start hardly moves the residual: that must not end the run.
-    return _steps(square, problem, truth, prior, method, tol=1e-9)
-
-
-def _entries(sizes: Sizes, stream: Stream) -> float:
-    """Find the share of entries from which on ScaledGD recovers."""
-    truth = matrix_of(sizes, stream)
-    order = stream.uniform(truth.shape, "entries")
-
-    def works(share: float) -> bool:
-        mask = order < share
-        if not bool(mask.any()):
-            return False
-        problem = Problem(truth[mask], Entries.from_mask(mask))
-        return _recovered(problem, LowRank(sizes.rank), ScaledGD(), truth)
-
-    return _threshold(works, 0.0, 1.0)
-
-
-def _errors(sizes: Sizes, stream: Stream) -> float:
-    """Find the share of gross errors up to which robust PCA recovers."""
-    truth = matrix_of(sizes, stream)
-    order = stream.uniform(truth.shape, "places")
-    gross = truth.abs().mean() * (2 * stream.uniform(truth.shape, "values") - 1)
-
-    def fails(share: float) -> bool:
-        problem = Problem(truth + torch.where(order < share, gross, 0.0), Identity(truth.shape))
-        prior = LowRankPlusSparse(sizes.rank, min(1.2 * share, 0.49))
-        return not _recovered(problem, prior, RobustPCA(threshold=Hard()), truth)
-
-    return _threshold(fails, 0.0, 0.5)
-
-
-def _recovered(problem: Problem, prior: Any, method: Any, truth: Tensor) -> bool:
-    found = recover(problem, prior, method, steps=200, truth=truth)
-    error = found.trace.error
-    return bool(len(error)) and bool(error[-1] <= SUCCESS)
-
-
-def _threshold(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Halve the interval in which a condition begins to hold; inf if it does not at its end."""
-    if not holds(high - (high - low) / 2**HALVINGS / 2):
-        return math.inf
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return (low + high) / 2
-
-
 PILOTS = {
-    "gd-sensing": Pilot(1, 30, 4, _gd_steps),
-    "scaledgd-sensing": Pilot(1, 30, 4, _scaled_steps),
-    "scaledgd-completion": Pilot(0, 100, 5, _entries),
-    "scaledgd-rpca": Pilot(0, 100, 5, _errors),
-    "scaledsm": Pilot(0, 30, 4, _robust_steps),
-    "scaledgd-lambda": Pilot(1, 24, 3, _damped_steps),
+    "gd-sensing": Pilot(1, 30, 4, trials.gd_steps),
+    "scaledgd-sensing": Pilot(1, 30, 4, trials.scaled_steps),
+    "scaledgd-completion": Pilot(0, 100, 5, trials.entries_needed),
+    "scaledgd-rpca": Pilot(0, 100, 5, trials.errors_borne),
+    "scaledsm": Pilot(0, 30, 4, trials.robust_steps),
+    "scaledgd-lambda": Pilot(1, 24, 3, trials.damped_steps),
 }
