@@ -1,4 +1,4 @@
-"""Every method that is installed, found by walking its package: no list to keep up to date."""
+"""Every method that is installed, found by walking the packages: no list to keep up to date."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import importlib
 import inspect
 import pkgutil
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
-from wellposed import lowrank
 from wellposed.errors import InputError
 
+FAMILIES = {
+    "lowrank": "Low-rank recovery",
+    "samplers": "Sampling from diffusion priors",
+    "posterior": "Posterior sampling with diffusion priors",
+}
 _PARTS = ("prepare", "init", "step", "read")
 
 
@@ -26,9 +31,20 @@ class Entry(NamedTuple):
     cls: type[Any]
 
 
+def families() -> list[str]:
+    """Return the families of methods that this version has.
+
+    Examples
+    --------
+    >>> families()[0]
+    'lowrank'
+    """
+    return [family for family in FAMILIES if find_spec(f"wellposed.{family}")]
+
+
 @cache
-def methods() -> tuple[Entry, ...]:
-    """Return all low-rank methods, by name.
+def methods(family: str = "lowrank") -> tuple[Entry, ...]:
+    """Return all methods of a family, by name.
 
     Examples
     --------
@@ -36,7 +52,8 @@ def methods() -> tuple[Entry, ...]:
     ['linear operator on matrices']
     """
     found = {}
-    for item in pkgutil.iter_modules(lowrank.__path__, f"{lowrank.__name__}."):
+    package = importlib.import_module(f"wellposed.{family}")
+    for item in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         module = importlib.import_module(item.name)
         classes: list[tuple[str, Any]] = inspect.getmembers(module, inspect.isclass)
         for name, cls in classes:
@@ -47,7 +64,7 @@ def methods() -> tuple[Entry, ...]:
 
 
 def method_named(name: str) -> Any:
-    """Return the method of this name with its default settings.
+    """Return the low-rank method of this name with its default settings.
 
     Parameters
     ----------
