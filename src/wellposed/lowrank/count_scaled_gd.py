@@ -163,8 +163,8 @@ def solve_rows(slope: Tensor, matrix: Tensor, share: Tensor, ridge: float) -> Te
     values, vectors = torch.linalg.eigh(matrix)
     floor = values[-1] * values.numel() * torch.finfo(values.dtype).eps
     values = values.clamp_min(float(floor) or 1.0)
-    solved: Tensor = (slope @ vectors) / (share[:, None] * values + ridge)
-    return solved @ vectors.mT
+    solved: Tensor = (slope @ vectors) / (share[:, None] * values + ridge) @ vectors.mT
+    return solved
 
 
 def best_scale(setting: Setting, pair: Factors) -> Factors:

@@ -326,7 +326,7 @@ class MaskedEntries(MatrixOperator):
         return tuple(self.mask.shape)
 
     @cached_property
-    def gain(self) -> float:  # type: ignore[override]
+    def gain(self) -> float:
         """Share of observed cells."""
         return float(self.mask.mean())
 
