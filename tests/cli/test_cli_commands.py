@@ -28,7 +28,9 @@ def table(tmp_path, monkeypatch):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Leave the report out, which takes most of the time."""
-    monkeypatch.setattr("wellposed.jobs.folder.write_report", lambda folder: (folder / "report.html").touch())
+    monkeypatch.setattr(
+        "wellposed.jobs.folder.write_report", lambda folder: (folder / "report.html").touch()
+    )
 
 
 def run(capsys, *words):

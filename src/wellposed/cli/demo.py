@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -15,6 +16,8 @@ def demo(*, out: Path | None = None, seed: int = 0) -> int:
     seed
         Seed of all random choices.
     """
+    # The problems are small: several threads would mostly wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from wellposed.cli.done import tell
     from wellposed.cli.output import watched
     from wellposed.jobs.demo import demo as carry_out

@@ -144,6 +144,6 @@ def _few_colours(picture: Image.Image) -> Image.Image:
 def _save(path: Path, pictures: list[Image.Image]) -> None:
     first, rest = pictures[0], pictures[1:]
     moving = {"save_all": True, "append_images": rest, "duration": MILLISECONDS, "loop": 0}
-    options: dict[str, Any] = moving if path.suffix == ".gif" else {"optimize": True}
+    options: dict[str, Any] = moving if path.suffix == ".gif" else {}
     kind = path.suffix[1:].upper()
     atomic_write(path, lambda file: first.save(file, kind, **options))

@@ -38,7 +38,7 @@ def heat_map(table: Floats, low: float, high: float) -> str:
     colours[np.isnan(small), 3] = 0
     high, wide = (max(1, most // n) for n, most in zip(small.shape, LARGEST, strict=True))
     out = io.BytesIO()
-    Image.fromarray(colours.repeat(high, 0).repeat(wide, 1)).save(out, "PNG", optimize=True)
+    Image.fromarray(colours.repeat(high, 0).repeat(wide, 1)).save(out, "PNG")
     return address("image/png", out.getvalue())
 
 
