@@ -12,7 +12,8 @@ completion  1000 x 1000, rank 10, kappa 10, 20 % observed, clean. pymanopt: fixe
 rpca        500 x 500, rank 10, kappa 10, 10 % corrupted. pyrpca and TensorLy: principal
             component pursuit by the inexact augmented Lagrangian.
 ratings     MovieLens 100k, five random 90/10 splits. scikit-surprise's SVD, tuned on the same
-            validation cells for the same time, and for five times as long.
+            validation cells for the same time, and for five times as long. All predictions are
+            clipped to the scale of one to five stars, as scikit-surprise does by itself.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from scipy.sparse.linalg import svds
 import wellposed as wp
 from benchmarks.common import random_cells, save, truth
 from benchmarks.plots import curves
+from wellposed.lowrank.biases import fit_biases
 from wellposed.lowrank.setting import Factors, relative_error
 from wellposed.operators.entries import predict_cells
 from wellposed.rng import Stream
@@ -39,6 +41,8 @@ from wellposed.task import Method, Task
 
 Curve = list[tuple[float, Any]]  # seconds since the data were handed over, iterate
 REPEATS = 5
+SPLITS = range(9300, 9305)
+SCALE = (1.0, 5.0)  # stars
 SLOW = 4.0  # seconds: a package that takes longer is run once
 
 
@@ -272,7 +276,7 @@ def ratings() -> None:
     table = datasets.load("ml-100k")
     rows, cols, values = (np.asarray(a) for a in (table.rows, table.cols, table.values))
     lines = []
-    for seed in range(5):
+    for seed in SPLITS:
         order = np.random.default_rng(seed).permutation(values.size)
         test, train = order[: values.size // 10], order[values.size // 10 :]
         cells = wp.operators.Entries(rows[train], cols[train], table.shape)
@@ -280,12 +284,14 @@ def ratings() -> None:
         clock = Clock()
         found = wp.recover(problem, wp.LowRank(biases=True), seed=seed)
         took = clock()
-        b = found.biases
+        b = fit_biases(cells, problem.y)
+        guess = np.clip(found.predict(rows[test], cols[test]), *SCALE)
+        base = b.at(torch.from_numpy(rows[test]), torch.from_numpy(cols[test])).numpy()
         split = hold_out(problem, 0.1, Stream(seed))
         lines.append(
             {
-                "ours": rmse(found.predict(rows[test], cols[test]), values[test]),
-                "biases": rmse(b.mean + b.rows[rows[test]] + b.cols[cols[test]], values[test]),
+                "ours": rmse(guess, values[test]),
+                "biases": rmse(np.clip(base, *SCALE), values[test]),
                 "surprise": surprise(split, problem, (rows[test], cols[test]), values[test], took),
                 "surprise, 5x time": surprise(
                     split, problem, (rows[test], cols[test]), values[test], 5 * took

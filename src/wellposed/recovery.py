@@ -173,8 +173,8 @@ def solve(
         choice = choose(request.problem, prior, request.method, stream, watch_choice)
         prior = replace(prior, rank=choice.best.rank, ridge=choice.best.ridge)
         tried = choice.tried
-    problem, biases = _without_biases(request.problem, prior)
-    method = request.method or default_method(problem, prior)
+    method = request.method or default_method(request.problem, prior)
+    problem, biases = _without_biases(request.problem, prior, method)
     task = Task(problem, prior, dtype=problem.y.dtype, device=problem.y.device)
     plan = method.prepare(task)
     outcome = _drive(request, method, plan, folder, truth, watch)
@@ -182,7 +182,7 @@ def solve(
     value = finish(plan, outcome.state) if finish else outcome.reading.value
     return Recovery(
         value.left, value.right, outcome.status, outcome.step, outcome.trace,
-        sparse=getattr(value, "sparse", None), biases=biases,
+        sparse=getattr(value, "sparse", None), biases=getattr(value, "biases", biases),
         rank=value.left.shape[1], ridge=getattr(prior, "ridge", 0.0), method=method, choice=tried,
     )  # fmt: skip
 
@@ -262,7 +262,8 @@ def error_against(truth: Tensor | Factors | None) -> Callable[[Any], float] | No
     return lambda value: relative_error(Factors(value.left, value.right), truth)
 
 
-def _without_biases(problem: Problem, prior: Any) -> tuple[Problem, Biases | None]:
+def _without_biases(problem: Problem, prior: Any, method: Any) -> tuple[Problem, Biases | None]:
+    """Take the offsets off the measurements, unless the method fits them itself."""
     if not (isinstance(prior, LowRank) and prior.biases):
         return problem, None
     operator = problem.operator
@@ -272,6 +273,8 @@ def _without_biases(problem: Problem, prior: Any) -> tuple[Problem, Biases | Non
             "row and column offsets belong to observed entries",
             "use LowRank(biases=False)",
         )
+    if getattr(method, "fits_biases", False):
+        return problem, None
     biases = fit_biases(operator, problem.y)
     offsets = biases.at(operator.rows.long(), operator.cols.long())
     return replace(problem, y=problem.y - offsets), biases

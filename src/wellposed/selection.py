@@ -2,8 +2,8 @@
 
 A tenth of the measurements is set aside; every candidate is fitted to the rest and judged by
 its error on that tenth. Ridges are searched at a middle rank, ranks then upwards until the
-error has risen twice, and so on in turns until nothing changes; the smallest rank within half
-a per cent of the best is taken. The
+error has risen twice, and so on in turns until nothing changes; the smallest rank within a
+fifth of a per cent of the best is taken. The
 ridge is searched on a scale that has the units of the data: the expected largest singular
 value of noise on this pattern, std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
 """
@@ -35,7 +35,7 @@ MIDDLE = 5
 ROUNDS = 3
 STEPS = 200
 TOLERANCE = 2e-5
-PARSIMONY = 1.005
+PARSIMONY = 1.002
 
 
 class Candidate(NamedTuple):
@@ -115,8 +115,7 @@ def choose(
         Called with each candidate.
     """
     split = hold_out(problem, SHARE, stream)
-    biases = split_biases(split, prior)
-    judge = _Judge(split, prior, biases, method or CountScaledGD(), stream, watch)
+    judge = _Judge(split, prior, method or CountScaledGD(), stream, watch)
     largest = min(split.fit.operator.shape_in)
     ranks = [r for r in RANKS if r <= largest] if prior.rank is None else [prior.rank]
     ridges = [prior.ridge] if prior.ridge > 0 or method is not None else judge.ridges()
@@ -131,10 +130,10 @@ def choose(
     return Choice(judge.best(), tuple(judge.tried))
 
 
-def split_biases(split: Split, prior: LowRank) -> Biases:
-    """Fit the offsets on the cells that are fitted, if the prior has them."""
+def split_biases(split: Split, prior: LowRank, method: Method) -> Biases:
+    """Fit the offsets on the cells that are fitted, if the prior has them and nobody else does."""
     operator = split.fit.operator
-    if prior.biases and isinstance(operator, Entries):
+    if prior.biases and isinstance(operator, Entries) and not getattr(method, "fits_biases", False):
         return fit_biases(operator, split.fit.y)
     return no_biases((operator.shape_in[0], operator.shape_in[1]), split.fit.y)
 
@@ -146,13 +145,12 @@ class _Judge:
         self,
         split: Split,
         prior: LowRank,
-        biases: Biases,
         method: Method,
         stream: Stream,
         watch: Callable[[Candidate], None] | None,
     ) -> None:
         self.prior, self.method, self.stream, self.watch = prior, method, stream, watch
-        operator = split.fit.operator
+        biases, operator = split_biases(split, prior, method), split.fit.operator
         if isinstance(operator, Entries):
             offsets = biases.at(operator.rows.long(), operator.cols.long())
         rest = replace(split.fit, y=split.fit.y - offsets)
@@ -165,7 +163,8 @@ class _Judge:
         for known in self.tried:
             if (known.rank, known.ridge) == (rank, ridge):
                 return known
-        prior = replace(self.prior, rank=rank, ridge=ridge, biases=False)
+        joint = self.prior.biases and getattr(self.method, "fits_biases", False)
+        prior = replace(self.prior, rank=rank, ridge=ridge, biases=joint)
         plan = self.method.prepare(replace(self.task, prior=prior))
         driver = Driver(STEPS, TOLERANCE)
         outcome = driver.run(self.method, plan, self.method.init(plan, self.stream))
@@ -189,7 +188,7 @@ class _Judge:
         return [round(unit * factor, 9) for factor in RIDGES]
 
     def best(self) -> Candidate:
-        """Return the smallest rank whose error is within half a per cent of the best."""
+        """Return the smallest rank whose error is within a fifth of a per cent of the best."""
         least = min(c.error for c in self.tried)
         good = [c for c in self.tried if c.error <= least * PARSIMONY]
         return min(good, key=lambda c: (c.rank, c.error))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import wellposed as wp
+from wellposed.lowrank.biases import SHRINKAGE
 from wellposed.lowrank.robust_pca import Hard, Soft
 from wellposed.lowrank.scaled_gd_lambda import FixedDamping, ResidualDamping
 from wellposed.lowrank.setting import Factors
@@ -268,3 +269,28 @@ def test_alternating_minimization(ridge):
     right = fit(left, mask.mT, table.mT)
     assert close(found, Factors(left, right))
     assert not torch.allclose(found.right, fit(pair().left, mask.mT, table.mT), atol=1e-6)
+
+
+def test_count_scaled_gd_finds_a_stationary_point_of_factors_and_offsets_together():
+    stream = Stream(33)
+    mask = stream.uniform((40, 30), "mask") < 0.6
+    y = 5 + stream.normal((40, 1), "r") + stream.normal((1, 30), "c")
+    y = (y + stream.normal((40, 2), "a") @ stream.normal((2, 30), "b"))[mask]
+    y = y + 0.3 * stream.normal(y.shape, "noise")
+    problem = wp.Problem(y, wp.operators.Entries.from_mask(mask))
+    prior = wp.LowRank(2, ridge=1.0, biases=True)
+
+    def slope(fit):
+        b = fit.biases
+        parts = [x.clone().requires_grad_() for x in (fit.left, fit.right, b.rows, b.cols)]
+        left, right, rows, cols = parts
+        off = (left @ right.mT + b.mean + rows[:, None] + cols)[mask] - y
+        penalty = left.square().sum() + right.square().sum()
+        penalty = penalty + SHRINKAGE * (rows.square().sum() + cols.square().sum())
+        (0.5 * off.square().sum() + 0.5 * penalty).backward()
+        return [float(x.grad.norm()) for x in parts]
+
+    joint = wp.recover(problem, prior, wp.CountScaledGD(), tol=1e-10, steps=2000)
+    assert max(slope(joint)) < 1e-4
+    apart = wp.recover(problem, prior, wp.AlternatingMinimization(), tol=1e-10, steps=2000)
+    assert max(slope(apart)[2:]) > 0.1

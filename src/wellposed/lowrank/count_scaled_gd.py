@@ -3,11 +3,14 @@
 Source     ours, from ScaledGD (Tong, Ma & Chi, JMLR 2021): a preconditioner per row, as
            alternating least squares would use it, but with one factorization for all rows.
 Model      y = M[cells] + noise,  minimise  f = 1/2 ||A(L R^T) - y||^2 + ridge/2 (||L||^2 + ||R||^2)
+           With biases, M = mean + b 1^T + 1 c^T + L R^T: the pair is [L | b | 1], [R | 1 | c], and
+           f gains  shrinkage/2 (||b||^2 + ||c||^2).
 Update     L_i' = L_i - t (Z R + ridge L)_i (c_i R^T R + ridge I)^-1,   c_i = count_i / n2
            R_j' = R_j - t (Z^T L + ridge R)_j (d_j L^T L + ridge I)^-1, d_j = count_j / n1
            Z = A*(A(L R^T) - y). c_i R^T R is what row i's Hessian sum_j R_j R_j^T would be on
            average, so evenly observed tables give ScaledGD back (c_i = gain). One
            eigendecomposition R^T R = Q e Q^T serves all rows: (.) Q / (c_i e + ridge) Q^T.
+           b_i' = b_i - t ((Z 1)_i + shrinkage b_i) / (count_i + shrinkage), and c likewise.
            A step that raises f is taken back and halved, so f never rises.
 Start      spectral, times the factor that fits the data best.
 Cost       per step on m entries: 6 m r + 6 (n1 + n2) r^2 flops; memory O(m + (n1 + n2) r).
@@ -19,7 +22,7 @@ Fails      gross errors (ScaledSubgradient); patterns of missing cells that depe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -28,6 +31,7 @@ from torch import Tensor
 from wellposed.checks import within
 from wellposed.errors import CapabilityError
 from wellposed.linalg import gram
+from wellposed.lowrank.biases import SHRINKAGE, Biases, fit_biases
 from wellposed.lowrank.init import spectral_start
 from wellposed.lowrank.setting import Factors, Setting, product_norm, read_task
 from wellposed.operators.entries import Entries
@@ -38,18 +42,23 @@ GROWTH = 1.2  # how fast a halved step recovers
 
 
 class Plan(NamedTuple):
-    """The setting, and the share of observed cells in each row and column."""
+    """The setting, the share of observed cells in each row and column, and the mean."""
 
-    setting: Setting
+    setting: Setting  # y less the mean
     row_share: Tensor  # [n1], > 0
     col_share: Tensor  # [n2], > 0
+    mean: float | None  # None: no biases
+    start: Biases | None  # where the offsets start
 
 
 class State(NamedTuple):
-    """A trial pair, and the accepted pair and directions that it came from."""
+    """A trial pair, and the accepted pair and directions that it came from.
 
-    left: Tensor  # [n1, r], trial
-    right: Tensor  # [n2, r]
+    With biases there are two more columns: [L | b | 1] and [R | 1 | c].
+    """
+
+    left: Tensor  # [n1, r] or [n1, r + 2], trial
+    right: Tensor  # [n2, r] or [n2, r + 2]
     base_left: Tensor  # accepted
     base_right: Tensor
     to_left: Tensor  # directions at the accepted pair
@@ -84,54 +93,74 @@ class CountScaledGD:
 
     reference: ClassVar[str] = "this package, after Tong, Ma & Chi, JMLR 22 (2021)"
     needs: ClassVar[str] = "observed entries of a matrix"
+    fits_biases: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         within(self.step_size, "step_size", 0, 1, open_low=True)
 
     def prepare(self, task: Task) -> Plan:
         """Lay out the measurements and count them."""
-        setting = read_task(task, "CountScaledGD", ridge=True, symmetric=False)
+        read_task(task, "CountScaledGD", ridge=True, symmetric=False)
         if task.problem is None or not isinstance(task.problem.operator, Entries):
             raise CapabilityError(
                 "CountScaledGD was given an operator that is not Entries",
                 "it weights rows and columns by how often they were observed",
                 "use ScaledGD",
             )
-        operator = task.problem.operator
+        operator, y = task.problem.operator, task.problem.y
+        start = fit_biases(operator, y) if task.prior.biases else None
+        if start is not None:
+            task = replace(task, problem=replace(task.problem, y=y - start.mean))
+        setting = read_task(task, "CountScaledGD", ridge=True, symmetric=False)
         rows, cols = (c.clamp_min(1).to(setting.y) for c in operator.counts())
-        return Plan(setting, rows / operator.shape[1], cols / operator.shape[0])
+        n1, n2 = operator.shape
+        return Plan(setting, rows / n2, cols / n1, start and start.mean, start)
 
     def init(self, plan: Plan, stream: Stream) -> State:
         """Start from the spectral pair, scaled to fit the data best."""
-        setting = plan.setting
-        left, right = best_scale(setting, spectral_start(setting, stream))
-        one = torch.ones((), dtype=left.dtype, device=left.device)
-        zero_left, zero_right = torch.zeros_like(left), torch.zeros_like(right)
-        size = one * self.step_size
-        return State(
-            left, right, left, right, zero_left, zero_right, one * torch.inf, size, one, one, True
-        )
+        setting, offsets = plan.setting, None
+        if plan.start is not None:
+            offsets = offset_columns(plan.start, setting.y)
+            setting = setting._replace(y=setting.y - setting.operator.on_factors(*offsets))
+        pair = best_scale(setting, spectral_start(setting, stream))
+        if offsets is not None:
+            pair = Factors(*(torch.cat(both, 1) for both in zip(pair, offsets, strict=True)))
+        one = torch.ones((), dtype=pair.left.dtype, device=pair.left.device)
+        none = Factors(torch.zeros_like(pair.left), torch.zeros_like(pair.right))
+        return State(*pair, *pair, *none, one * torch.inf, one * self.step_size, one, one, True)
 
     def step(self, plan: Plan, state: State) -> State:
         """Accept the trial pair and move on from it, or take it back and halve the step."""
         setting, pair = plan.setting, Factors(state.left, state.right)
         misfit = setting.operator.misfit(pair.left, pair.right, setting.y)
-        objective = 0.5 * misfit.norm**2 + 0.5 * setting.ridge * squared_size(pair)
+        objective = 0.5 * misfit.norm**2 + 0.5 * penalty(plan, pair)
         if not bool(objective <= state.objective):
             return self._back(state)
-        to_left, to_right = self._directions(plan, misfit.gradient, pair)
+        towards = directions(plan, misfit.gradient, pair)
         size = (state.step_size * GROWTH).clamp_max(self.step_size)
-        left, right = pair.left - size * to_left, pair.right - size * to_right
-        change = size * scaled_length(plan, pair, to_left, to_right) / product_norm(pair)
+        left, right = pair.left - size * towards.left, pair.right - size * towards.right
+        change = size * scaled_length(pair, towards) / product_norm(pair)
         residual = misfit.norm / setting.y_norm
-        return State(left, right, *pair, to_left, to_right, objective, size, residual, change, True)
+        return State(left, right, *pair, *towards, objective, size, residual, change, True)
 
     def read(self, plan: Plan, state: State) -> Reading:
         """Return the accepted factors; a rejected trial says nothing about progress."""
         pair = Factors(state.base_left, state.base_right)
+        if plan.mean is not None:  # the mean joins the offsets of the rows
+            left = pair.left.clone()
+            left[:, plan.setting.rank] += plan.mean
+            pair = pair._replace(left=left)
         if not state.accepted:
             return Reading(pair)
         return Reading(pair, float(state.residual), float(state.change))
+
+    def finish(self, plan: Plan, state: State) -> Factors | Biased:
+        """Return the factors, and the offsets apart from them."""
+        left, right, r = state.base_left, state.base_right, plan.setting.rank
+        if plan.mean is None:
+            return Factors(left, right)
+        biases = Biases(plan.mean, left[:, r].clone(), right[:, r + 1].clone())
+        return Biased(left[:, :r].contiguous(), right[:, :r].contiguous(), biases)
 
     def _back(self, state: State) -> State:
         size = state.step_size / 2
@@ -142,14 +171,55 @@ class CountScaledGD:
             accepted=False,
         )
 
-    def _directions(self, plan: Plan, z: object, pair: Factors) -> tuple[Tensor, Tensor]:
-        ridge = plan.setting.ridge
-        slope_left = z @ pair.right + ridge * pair.left  # type: ignore[operator]
-        slope_right = z.T @ pair.left + ridge * pair.right  # type: ignore[attr-defined]
-        return (
-            solve_rows(slope_left, gram(pair.right), plan.row_share, ridge),
-            solve_rows(slope_right, gram(pair.left), plan.col_share, ridge),
-        )
+
+class Biased(NamedTuple):
+    """Factors and offsets of a table."""
+
+    left: Tensor  # [n1, r]
+    right: Tensor  # [n2, r]
+    biases: Biases
+
+
+def directions(plan: Plan, z: object, pair: Factors) -> Factors:
+    """Return the preconditioned gradient of f; columns of ones do not move."""
+    left, right = pair
+    slopes = Factors(z @ right, z.T @ left)  # type: ignore[operator, attr-defined]
+    r = plan.setting.rank
+    to_left = solve_factor(plan, slopes.left[:, :r], left[:, :r], right[:, :r], plan.row_share)
+    to_right = solve_factor(plan, slopes.right[:, :r], right[:, :r], left[:, :r], plan.col_share)
+    if plan.mean is None:
+        return Factors(to_left, to_right)
+    counts = plan.row_share * len(right), plan.col_share * len(left)
+    on_rows = (slopes.left[:, r] + SHRINKAGE * left[:, r]) / (counts[0] + SHRINKAGE)
+    on_cols = (slopes.right[:, r + 1] + SHRINKAGE * right[:, r + 1]) / (counts[1] + SHRINKAGE)
+    return Factors(
+        torch.cat([to_left, torch.stack([on_rows, torch.zeros_like(on_rows)], 1)], 1),
+        torch.cat([to_right, torch.stack([torch.zeros_like(on_cols), on_cols], 1)], 1),
+    )
+
+
+def solve_factor(plan: Plan, slope: Tensor, own: Tensor, other: Tensor, share: Tensor) -> Tensor:
+    """Return the direction of one factor."""
+    ridge = plan.setting.ridge
+    return solve_rows(slope + ridge * own, gram(other), share, ridge)
+
+
+def penalty(plan: Plan, pair: Factors) -> Tensor:
+    """Return twice the penalty of f, 0-d."""
+    r = plan.setting.rank
+    squares = pair.left[:, :r].square().sum() + pair.right[:, :r].square().sum()
+    if plan.mean is None:
+        return plan.setting.ridge * squares
+    offsets = pair.left[:, r].square().sum() + pair.right[:, r + 1].square().sum()
+    return plan.setting.ridge * squares + SHRINKAGE * offsets
+
+
+def offset_columns(biases: Biases, like: Tensor) -> Factors:
+    """Return [b | 1] and [1 | c]: the product of the two is the offset of each cell."""
+    rows, cols = biases.rows.to(like), biases.cols.to(like)
+    return Factors(
+        torch.stack([rows, torch.ones_like(rows)], 1), torch.stack([torch.ones_like(cols), cols], 1)
+    )
 
 
 def solve_rows(slope: Tensor, matrix: Tensor, share: Tensor, ridge: float) -> Tensor:
@@ -177,13 +247,8 @@ def best_scale(setting: Setting, pair: Factors) -> Factors:
     return Factors(pair.left * scale, pair.right * scale)
 
 
-def squared_size(pair: Factors) -> Tensor:
-    """Return ||L||^2 + ||R||^2, 0-d."""
-    return pair.left.square().sum() + pair.right.square().sum()
-
-
-def scaled_length(plan: Plan, pair: Factors, to_left: Tensor, to_right: Tensor) -> Tensor:
+def scaled_length(pair: Factors, towards: Factors) -> Tensor:
     """Return the scaled length of a step: (||D_L R^T||^2 + ||L D_R^T||^2)^(1/2)."""
-    on_left = (gram(to_left) * gram(pair.right)).sum()
-    on_right = (gram(to_right) * gram(pair.left)).sum()
+    on_left = (gram(towards.left) * gram(pair.right)).sum()
+    on_right = (gram(towards.right) * gram(pair.left)).sum()
     return (on_left + on_right).clamp_min(0).sqrt()
