@@ -29,8 +29,8 @@ from wellposed.checks import require, within
 from wellposed.errors import CapabilityError
 from wellposed.lowrank.gradient_descent import slopes
 from wellposed.lowrank.init import small_random_start
-from wellposed.lowrank.scaled_gd_lambda import largest_value
-from wellposed.lowrank.setting import Factors, Setting, read_task
+from wellposed.lowrank.scaled_gd_lambda import largest_value, step_length
+from wellposed.lowrank.setting import Factors, Setting, product_norm, read_task
 from wellposed.rng import Stream
 from wellposed.task import Reading, Task
 
@@ -42,6 +42,7 @@ class State(NamedTuple):
     right: Tensor  # [n2, k]: G
     unit: Tensor  # 0-d: sigma_1 of A*(y) / gain
     residual: Tensor  # 0-d: ||A(F G^T) - y|| / ||y||
+    change: Tensor  # 0-d: ||step|| / ||F G^T||
     rebalanced: bool  # whether the one step was made
 
 
@@ -122,7 +123,8 @@ class OverparametrizedGD:
         n1, n2 = plan.operator.shape_in
         left, right = small_random_start((n1, n2), plan.rank, size, stream, plan.y, plan.symmetric)
         right = left if plan.symmetric else self.imbalance * right
-        return State(left, right, unit, torch.ones_like(unit), False)
+        one = torch.ones_like(unit)
+        return State(left, right, unit, one, one, False)
 
     def step(self, plan: Setting, state: State) -> State:
         """Move both factors from the old pair, or make the one step."""
@@ -132,15 +134,16 @@ class OverparametrizedGD:
         due = self.rebalance_at or 0.0
         if not state.rebalanced and bool(residual <= due):
             new = rebalanced(pair, self.beta * state.unit.sqrt())
-            return State(*new, state.unit, residual, True)
+            return State(*new, state.unit, residual, torch.ones_like(residual), True)
         size, slope = self.step_size / state.unit, slopes(plan, misfit.gradient, pair)
         left = pair.left - size * slope.left
         right = left if plan.symmetric else pair.right - size * slope.right
-        return State(left, right, state.unit, residual, state.rebalanced)
+        change = size * step_length(pair, slope) / product_norm(pair)
+        return State(left, right, state.unit, residual, change, state.rebalanced)
 
     def read(self, plan: Setting, state: State) -> Reading:
         """Return the factors and how well the pair before them fitted."""
-        return Reading(Factors(state.left, state.right), float(state.residual))
+        return Reading(Factors(state.left, state.right), float(state.residual), float(state.change))
 
 
 def rebalanced(pair: Factors, level: Tensor) -> Factors:

@@ -18,7 +18,9 @@ Guarantee  fixed damping of the order of the least singular value, small random 
            falls with alpha. Residual damping from the spectral start: locally linear, free of
            the condition number, to rounding.
 Fails      few measurements: with fixed damping, directions beyond the true rank then grow by
-           1 + step_size delta / lambda a step (delta: how far A* A is from isotropic).
+           1 + step_size delta / lambda a step (delta: how far A* A is from isotropic). Observed
+           entries: columns beyond the rank fit single cells, which no damping forbids; choose
+           the rank by hold-out, with a ridge (CountScaledGD).
 """
 
 from __future__ import annotations

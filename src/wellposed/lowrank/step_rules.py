@@ -5,7 +5,7 @@ f = ||E||_1, f* its smallest value.
 
 Polyak     step = (f - f*) / length^2            (B. T. Polyak, 1969)
            With f* unknown, f - f* is estimated by the sum of those |E_k| that do not exceed
-           twice the median. Gross errors that exceed the clean residuals add as often to f as
+           2.5 times the median. Gross errors that exceed the clean residuals add as often to f as
            they take away from it, so what the clean residuals sum up to is the gap; their
            median survives any share of gross errors below a half, and leaving out the largest
            clean ones only shortens the step.
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from wellposed.checks import within
 
-CORE = 2.0  # residuals up to this multiple of the median count as clean
+CORE = 2.5  # residuals up to this multiple of the median count as clean
 PATIENCE = 10  # steps without a new lowest estimate before steps are halved
 GROWTH = 1.2  # how fast halved steps recover
 
@@ -138,7 +138,7 @@ def median_size(values: Tensor) -> Tensor:
 
 
 def clean_sum(off: Tensor) -> Tensor:
-    """Return the sum of the residuals that do not exceed twice their median, 0-d."""
+    """Return the sum of the residuals that do not exceed 2.5 times their median, 0-d."""
     size = off.abs()
     return torch.where(size <= CORE * median_size(off), size, 0.0).sum()
 
