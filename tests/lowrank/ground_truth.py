@@ -110,7 +110,11 @@ def aligned_distance(pair: Factors, matrix: Factors) -> float:
     weight = gram(matrix.left).diagonal().sqrt()
     q = torch.linalg.lstsq(pair.left, matrix.left).solution.contiguous().clone().requires_grad_()
     optimizer = torch.optim.LBFGS(
-        [q], max_iter=500, tolerance_grad=1e-14, tolerance_change=0.0, line_search_fn="strong_wolfe"
+        [q],
+        max_iter=60,
+        tolerance_grad=1e-14,
+        tolerance_change=1e-18,
+        line_search_fn="strong_wolfe",
     )
 
     def value() -> Tensor:

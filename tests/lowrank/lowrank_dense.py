@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from ground_truth import Case, planned
 
+import wellposed as wp
 from wellposed.lowrank.setting import Factors
 from wellposed.rng import Stream
 
@@ -27,7 +28,17 @@ def dense(case: Case) -> Dense:
     n1, n2 = operator.shape_in
     units = torch.eye(n1 * n2, dtype=torch.float64).reshape(-1, n1, n2)
     table = operator.forward(units).reshape(n1 * n2, -1).numpy().T.reshape(-1, n1, n2)
+    if isinstance(operator, wp.operators.RankOneSensing):
+        return quadratic(table, y, case.prior.rank)
     return Dense(table, y.reshape(-1), float((table**2).sum()) / (n1 * n2), case.prior.rank)
+
+
+def quadratic(table, y, rank) -> Dense:
+    """Quadratic sensing fits the mean of y with weight 2 / n, and sees symmetric matrices only."""
+    m, n = len(y), table.shape[1]
+    weigh = np.eye(m) - (1 - (2 / n) ** 0.5) / m  # the mean times (2 / n)^(1/2), the rest kept
+    table = np.einsum("kl,lij->kij", weigh, table)
+    return Dense(table, weigh @ y, float((table**2).sum()) / (n * (n + 1) / 2), rank)
 
 
 def residual(d: Dense, left, right):
