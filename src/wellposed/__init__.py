@@ -16,34 +16,75 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed import bilinear as bilinear
     from wellposed import noise as noise
     from wellposed import operators as operators
+    from wellposed import schedules as schedules
     from wellposed.bilinear.self_calibration import SelfCalibration as SelfCalibration
+    from wellposed.density import log_likelihood as log_likelihood
+    from wellposed.draws import Draws as Draws
     from wellposed.errors import WellposedError as WellposedError
     from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
     from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
     from wellposed.lowrank.scaled_gd import ScaledGD as ScaledGD
+    from wellposed.priors.denoiser import Denoiser as Denoiser
+    from wellposed.priors.empirical import Empirical as Empirical
+    from wellposed.priors.gaussian import Gaussian as Gaussian
     from wellposed.priors.lowrank import LowRank as LowRank
     from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
+    from wellposed.priors.mixture import GaussianMixture as GaussianMixture
     from wellposed.problem import Problem as Problem
     from wellposed.recovery import recover as recover
-    from wellposed.recovery import resume as resume
     from wellposed.result import Recovery as Recovery
+    from wellposed.resuming import resume as resume
     from wellposed.run import Status as Status
+    from wellposed.samplers.accelerated_ode import AcceleratedODE as AcceleratedODE
+    from wellposed.samplers.accelerated_ode import AcceleratedODEReuse as AcceleratedODEReuse
+    from wellposed.samplers.accelerated_ode_exact import AcceleratedODEExact as AcceleratedODEExact
+    from wellposed.samplers.accelerated_sde import AcceleratedSDE as AcceleratedSDE
+    from wellposed.samplers.annealed_langevin import AnnealedLangevin as AnnealedLangevin
+    from wellposed.samplers.ddim import DDIM as DDIM
+    from wellposed.samplers.ddpm import DDPM as DDPM
+    from wellposed.samplers.dpm_solver import DPMSolverPP2M as DPMSolverPP2M
+    from wellposed.samplers.heun import Heun as Heun
+    from wellposed.samplers.langevin import MALA as MALA
+    from wellposed.samplers.langevin import ULA as ULA
+    from wellposed.samplers.ou import ExponentialOU as ExponentialOU
+    from wellposed.samplers.pf_euler import PFEuler as PFEuler
+    from wellposed.sampling import sample as sample
 
 _HOMES = {  # for Python: public name, and the module that holds it
+    "AcceleratedODE": "samplers.accelerated_ode",
+    "AcceleratedODEExact": "samplers.accelerated_ode_exact",
+    "AcceleratedODEReuse": "samplers.accelerated_ode",
+    "AcceleratedSDE": "samplers.accelerated_sde",
+    "AnnealedLangevin": "samplers.annealed_langevin",
     "CountScaledGD": "lowrank.count_scaled_gd",
+    "DDIM": "samplers.ddim",
+    "DDPM": "samplers.ddpm",
+    "DPMSolverPP2M": "samplers.dpm_solver",
+    "Denoiser": "priors.denoiser",
+    "Draws": "draws",
+    "Empirical": "priors.empirical",
+    "ExponentialOU": "samplers.ou",
+    "Gaussian": "priors.gaussian",
+    "GaussianMixture": "priors.mixture",
+    "Heun": "samplers.heun",
     "LowRank": "priors.lowrank",
     "LowRankPlusSparse": "priors.lowrank",
+    "MALA": "samplers.langevin",
+    "PFEuler": "samplers.pf_euler",
     "Problem": "problem",
     "Recovery": "result",
     "RobustPCA": "lowrank.robust_pca",
     "ScaledGD": "lowrank.scaled_gd",
     "SelfCalibration": "bilinear.self_calibration",
     "Status": "run",
+    "ULA": "samplers.langevin",
     "WellposedError": "errors",
+    "log_likelihood": "density",
     "recover": "recovery",
-    "resume": "recovery",
+    "resume": "resuming",
+    "sample": "sampling",
 }
-_MODULES = ("bilinear", "noise", "operators")
+_MODULES = ("bilinear", "noise", "operators", "schedules")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

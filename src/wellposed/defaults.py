@@ -11,8 +11,10 @@ from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.robust_pca import RobustPCA
 from wellposed.lowrank.scaled_gd import ScaledGD
 from wellposed.operators.entries import Entries
+from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.problem import Problem
+from wellposed.samplers.dpm_solver import DPMSolverPP2M
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Rule:
     prior: str
     when: str
     method: str
-    fits: Callable[[Problem, Any], bool]
+    fits: Callable[[Problem | None, Any], bool]
     make: Callable[[], Any]
 
 
@@ -30,10 +32,9 @@ def _heavy(problem: Problem, prior: Any) -> bool:
     return isinstance(prior, LowRank) and problem.noise is not None and problem.noise.heavy_tailed
 
 
-def _table(problem: Problem, prior: Any) -> bool:
-    return (
-        isinstance(prior, LowRank) and isinstance(problem.operator, Entries) and not prior.symmetric
-    )
+def _table(problem: Problem | None, prior: Any) -> bool:
+    cells = problem is not None and isinstance(problem.operator, Entries)
+    return isinstance(prior, LowRank) and cells and not prior.symmetric
 
 
 RULES = (
@@ -46,11 +47,15 @@ RULES = (
         "LowRank", "any other linear operator", "ScaledGD",
         lambda problem, prior: isinstance(prior, LowRank), ScaledGD,
     ),
+    Rule(
+        "DiffusionPrior", "none: wp.sample", "DPMSolverPP2M",
+        lambda problem, prior: problem is None and isinstance(prior, DiffusionPrior), DPMSolverPP2M,
+    ),
 )  # fmt: skip
 
 
-def default_method(problem: Problem, prior: Any) -> Any:
-    """Return the method that serves this problem and prior.
+def default_method(problem: Problem | None, prior: Any) -> Any:
+    """Return the method that serves this problem and prior; no problem means ``wp.sample``.
 
     Raises
     ------

@@ -20,10 +20,12 @@ class Progress:
         Largest number of steps.
     shown
         Whether to show anything.
+    label
+        What is going on.
     """
 
-    def __init__(self, steps: int, *, shown: bool) -> None:
-        self.steps, self.shown = steps, shown
+    def __init__(self, steps: int, *, shown: bool, label: str = "recover") -> None:
+        self.steps, self.shown, self.label = steps, shown, label
 
     def __enter__(self) -> Progress:
         if self.shown:
@@ -38,7 +40,7 @@ class Progress:
                 transient=True,
             )
             self._bar.start()
-            self._task = self._bar.add_task("recover", total=self.steps, note="")
+            self._task = self._bar.add_task(self.label, total=self.steps, note="")
         return self
 
     def __exit__(

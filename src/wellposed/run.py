@@ -69,11 +69,12 @@ class Record(NamedTuple):
     residual: float
     change: float
     error: float
+    sigma: float = math.nan
 
 
 def as_records(table: Tensor) -> list[Record]:
-    """Build records again from a stored table [readings, 5]."""
-    return [Record(int(row[0]), *row[1:5]) for row in table.reshape(-1, 5).tolist()]
+    """Build records again from a stored table, one row each."""
+    return [Record(int(row[0]), *row[1:]) for row in table.tolist()]
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,8 @@ class Driver:
         Saves checkpoints; None keeps nothing.
     every
         Steps between readings.
+    observe
+        Called with the step and the reading: the caller's own look at the iterate.
     """
 
     steps: int
@@ -138,6 +141,7 @@ class Driver:
     watch: Callable[[Record], None] | None = None
     keeper: Keeper | None = None
     every: int = 1
+    observe: Callable[[int, Reading], None] | None = None
     records: list[Record] = field(default_factory=list)
 
     def run(self, method: Method, plan: Any, state: Any, step: int = 0) -> Outcome:
@@ -171,13 +175,18 @@ class Driver:
         error = math.nan if self.error is None else self.error(reading.value)
         residual = math.nan if reading.residual is None else reading.residual
         change = math.nan if reading.change is None else reading.change
-        record = Record(step, seconds, residual, change, error)
+        sigma = math.nan if reading.sigma is None else reading.sigma
+        record = Record(step, seconds, residual, change, error, sigma)
         self.records.append(record)
         if self.watch is not None:
             self.watch(record)
+        if self.observe is not None:
+            self.observe(step, reading)
 
     def _verdict(self, reading: Reading) -> Status | None:
         residual, change = reading.residual, reading.change
+        if not reading.sound:
+            return Status.DIVERGED
         if residual is not None:
             first = self.records[0].residual
             if not math.isfinite(residual) or residual > DIVERGED * max(1.0, first):

@@ -49,6 +49,10 @@ class Reading(NamedTuple):
     change: float | None = None  # relative length of the last step, in the method's own metric
     evaluations: int = 0  # of the prior's denoiser
     done: bool = False  # the method knows that it has finished
+    x0: Any = None  # E[x0 | z] as the last step saw it (diffusion)
+    sigma: float | None = None  # noise level reached (diffusion)
+    acceptance: float | None = None  # share of accepted moves (MALA)
+    sound: bool = True  # every number of the state is finite
 
 
 @runtime_checkable

@@ -1,0 +1,35 @@
+"""The verb ``resume``: go on with a run of any kind from its folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from wellposed import recovery, sampling
+from wellposed.draws import Draws
+from wellposed.result import Recovery
+from wellposed.store import RunFolder
+
+
+def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Draws:
+    """Go on with an interrupted run from its folder alone, to the same result.
+
+    Parameters
+    ----------
+    folder
+        What was given as ``out`` to ``recover`` or ``sample``.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    Recovery or Draws
+        What the interrupted call would have returned.
+
+    Raises
+    ------
+    StoreError
+        The folder is no run, or what was asked could not be stored (a user's function).
+    """
+    if RunFolder(Path(folder)).manifest().get("kind") == "sample":
+        return sampling.resume(folder, progress=progress)
+    return recovery.resume(folder, progress=progress)
