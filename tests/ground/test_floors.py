@@ -15,7 +15,7 @@ FLOORS = (
     {"priors"},
     {"lowrank", "bilinear", "samplers", "posterior"},
     {"run", "store", "progress", "result", "defaults", "selection", "recovery", "training",
-     "sample"},
+     "sampling", "generation", "shards", "draws", "density", "resuming"},
     {"evaluation", "theory"},
     {"io", "datasets"},
     {"jobs", "report", "cluster"},
