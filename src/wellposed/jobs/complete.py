@@ -61,7 +61,8 @@ def complete(
     >>> folder = Path(tempfile.mkdtemp())
     >>> text = "\\n".join(",".join(str(i * j) for j in range(1, 9)) for i in range(1, 13))
     >>> _ = (folder / "products.csv").write_text(text.replace("35", "").replace("36", ""))
-    >>> job = CompleteJob(str(folder / "products.csv"), rank=1, ridge=0.0, biases=False)
+    >>> exact = {"rank": 1, "ridge": 0.0, "biases": False, "tol": 1e-9}
+    >>> job = CompleteJob(str(folder / "products.csv"), **exact)
     >>> done = complete(job, folder / "run")
     >>> done.status, (folder / "run" / "completed.csv").read_text().splitlines()[4]
     ('converged', '5,10,15,20,25,30,35,40')
