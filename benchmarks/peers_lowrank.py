@@ -270,7 +270,11 @@ def _text(value: float) -> str:
 
 
 def ratings() -> None:
-    """Five splits of MovieLens 100k: ours by hold-out, scikit-surprise tuned likewise."""
+    """Five splits of MovieLens 100k: ours by hold-out, scikit-surprise tuned likewise.
+
+    One thread each: scikit-surprise uses one.
+    """
+    torch.set_num_threads(1)
     from wellposed import datasets
 
     table = datasets.load("ml-100k")

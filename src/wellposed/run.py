@@ -6,7 +6,8 @@ values, writes checkpoints, and turns an interruption into a result that can go 
 Stopping rules, all free of units:
 * ``change`` <= tol: the method's own relative step length;
 * residual <= tol: the data are fitted to that accuracy;
-* the residual moved by less than tol of itself in each of 5 readings: it has settled;
+* the residual moved by less than tol of itself in each of 5 readings, and ``change`` is at most
+  a hundredth: it has settled (a small start grows for long before the residual notices);
 * residual > 10 times the larger of 1 and its first value, or a non-finite value: diverged;
 * the method says that it is done, or its number of steps is reached.
 """
@@ -22,12 +23,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from wellposed.task import Method, Reading
 
 DIVERGED = 10.0
 SETTLED = 5
+SHORT = 0.01
 
 
 class Status(Enum):
@@ -147,18 +150,21 @@ class Driver:
     def run(self, method: Method, plan: Any, state: Any, step: int = 0) -> Outcome:
         """Step until a rule says stop; a KeyboardInterrupt ends the run, not the program."""
         clock = time.perf_counter() - (self.records[-1].seconds if self.records else 0.0)
-        reading, status, sound = method.read(plan, state), None, state
-        status = Status.COMPLETE if reading.done else None
+        reading, status = method.read(plan, state), None
+        if reading.done:
+            status = Status.COMPLETE
+        elif self.records and self.records[-1].step == step:  # stopped before the verdict
+            status = self._verdict(reading)
+        sound = latest = state  # a reading may only vouch for the state before its own
         try:
             while status is None and step < self.steps:
-                state = method.step(plan, state)
-                step += 1
+                state, step = method.step(plan, state), step + 1
                 if step % self.every == 0 or step == self.steps:
                     reading = method.read(plan, state)
                     self._record(step, time.perf_counter() - clock, reading)
                     status = self._verdict(reading)
                     if status is not Status.DIVERGED:
-                        sound = state
+                        sound, latest = latest, state
                 if self.keeper is not None and status is None and self.keeper.due():
                     self.keeper.save(state, step, self.records)
         except KeyboardInterrupt:
@@ -167,6 +173,8 @@ class Driver:
             self.keeper.save(state, step, self.records)
         if status is None:
             status = Status.MAX_STEPS if self.tol is not None else Status.COMPLETE
+        if status is not Status.INTERRUPTED and not finite(reading.value):
+            status = Status.DIVERGED
         if status is Status.DIVERGED:
             state, reading = sound, method.read(plan, sound)
         return Outcome(state, reading, step, status, Trace(tuple(self.records)))
@@ -206,6 +214,15 @@ class Driver:
             return False
         if residual <= self.tol:
             return True
+        if change is not None and change > SHORT:
+            return False
         recent = [r.residual for r in self.records[-SETTLED - 1 :]]
         moves = [abs(a - b) for a, b in pairwise(recent)]
         return len(moves) == SETTLED and max(moves) <= self.tol * residual
+
+
+def finite(value: Any) -> bool:
+    """Whether all tensors in a reading's value are finite."""
+    if isinstance(value, Tensor):
+        return bool(torch.isfinite(value).all())
+    return all(finite(part) for part in value) if isinstance(value, (tuple, list)) else True

@@ -3,9 +3,9 @@
 A tenth of the measurements is set aside; every candidate is fitted to the rest and judged by
 its error on that tenth. Ridges are searched at a middle rank, ranks then upwards until the
 error has risen twice, and so on in turns until nothing changes; the smallest rank within a
-fifth of a per cent of the best is taken. The
-ridge is searched on a scale that has the units of the data: the expected largest singular
-value of noise on this pattern, std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
+fifth of a per cent of the best is taken. The ridge is searched on a scale that has the units of
+the data: the expected largest singular value of noise on this pattern,
+std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from wellposed.task import Method, Task
 
 SHARE = 0.1
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
-RIDGES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.4, 2.0)
+RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0, 1.4, 2.0)
 MIDDLE = 5
 ROUNDS = 3
 STEPS = 200

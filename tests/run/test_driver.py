@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import pytest
+import torch
 
 from wellposed.run import Driver, Status
 from wellposed.task import Reading
@@ -72,6 +73,37 @@ def test_one_still_reading_does_not_stop_a_moving_run():
     assert run(Script(residuals)).status is Status.MAX_STEPS
 
 
+def test_a_still_residual_does_not_stop_long_steps():
+    assert run(Script((1.0,), change=0.3)).status is Status.MAX_STEPS
+    assert run(Script((1.0,), change=0.005)).status is Status.CONVERGED
+
+
+def test_a_run_stopped_before_its_verdict_gets_it_on_resuming():
+    whole = run(Script(tuple(0.5**k for k in range(20))))
+
+    def interrupt(record):
+        if record.step == whole.step:
+            raise KeyboardInterrupt
+
+    script, memory = Script(tuple(0.5**k for k in range(20))), Memory()
+    stopped = run(script, keeper=memory, watch=interrupt)
+    assert stopped.status is Status.INTERRUPTED
+    records = list(stopped.trace.records)
+    again = Driver(20, 1e-3, records=records).run(script, None, stopped.state, stopped.step)
+    assert (again.status, again.step) == (Status.CONVERGED, whole.step)
+
+
+def test_a_value_that_is_not_finite_at_the_end_is_divergence():
+    class Last(Script):
+        def read(self, plan, state):
+            value = torch.full((2,), math.nan if state.n == 3 else 1.0)
+            return Reading(value, 0.9)
+
+    outcome = run(Last((0.9,)), steps=3)
+    assert outcome.status is Status.DIVERGED
+    assert bool(torch.isfinite(outcome.reading.value).all())
+
+
 def test_stops_on_a_short_step():
     assert run(Script((0.5, 0.4, 0.3), change=1e-4)).step == 1
 
@@ -81,7 +113,7 @@ def test_divergence_returns_the_last_sound_state(bad):
     outcome = run(Script((0.9, 0.8, 0.7, bad)))
     assert outcome.status is Status.DIVERGED
     assert outcome.step == 4
-    assert outcome.reading.value == 3
+    assert outcome.reading.value == 2  # the bad residual, read out at 4, is that of state 3
     assert not outcome.status.ok
 
 

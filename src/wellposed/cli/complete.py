@@ -18,7 +18,7 @@ def complete(
     predict: Path | None = None,
     out: Path | None = None,
     seed: int = 0,
-    steps: int = 500,
+    steps: int = 2000,
     tol: float = 1e-6,
     layout: Literal["auto", "triplets", "wide"] = "auto",
     delimiter: str | None = None,

@@ -57,7 +57,7 @@ class CompleteJob:
     holdout: float = 0.1
     predict: str | None = None
     seed: int = 0
-    steps: int = 500
+    steps: int = 2000
     tol: float = 1e-6
     layout: Layout = "auto"
     delimiter: str | None = None

@@ -139,7 +139,7 @@ def _tried(source: Source) -> list[Section]:
         return []
     text = (
         "Each candidate was fitted to nine tenths of the cells that may be seen, and judged on "
-        "the last tenth. The smallest rank within half a per cent of the best was taken."
+        "the last tenth. The smallest rank within a fifth of a per cent of the best was taken."
     )
     chart = candidates("table", tried, settings["rank"])
     caption = f"Best error of each rank over all ridges tried; rank {settings['rank']} was taken."
