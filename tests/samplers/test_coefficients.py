@@ -1,7 +1,7 @@
 """Tables of the samplers against quadrature and against the flows that they solve exactly."""
 
 from itertools import pairwise
-from math import log
+from math import expm1, log
 
 import pytest
 import torch
@@ -9,12 +9,13 @@ from sampler_cases import bumps, draw, exact_flow, noise, rms
 from scipy.integrate import quad
 
 from wellposed.priors import Denoiser, Gaussian
-from wellposed.samplers.accelerated_ode import AcceleratedODEReuse
+from wellposed.samplers.accelerated_ode import AcceleratedODE, AcceleratedODEReuse
 from wellposed.samplers.accelerated_ode_exact import AcceleratedODEExact
 from wellposed.samplers.ddim import DDIM
 from wellposed.samplers.dpm_solver import DPMSolverPP2M
 from wellposed.samplers.heun import Heun
 from wellposed.samplers.levels import default_levels
+from wellposed.samplers.pf_euler import PFEuler
 from wellposed.schedules import Chain
 from wellposed.schedules.grids import log_uniform
 from wellposed.task import Task
@@ -34,6 +35,66 @@ def test_the_exact_form_integrates_the_line_through_two_scores():
         line = quad(lambda u: u**-1.5 * (u - low) / (low - above), low, high, epsrel=1e-12)[0]  # noqa: B023
         assert drift == pytest.approx(high**0.5 / 2 * frozen, rel=1e-10)
         assert slope == pytest.approx(high**0.5 / 2 * line, rel=1e-9)
+
+
+def by_hand(chain, step):
+    """Run a scalar step on N(0.3, 0.7) data along a chain; s(t) is the score there."""
+    y, kept = 1.1, None
+
+    def score(x, t):
+        bar = chain.alpha_bar[t]
+        return (0.3 * bar**0.5 - x) / (0.7 * bar + 1 - bar)
+
+    for t in chain.steps:
+        y, kept = step(y, t, chain.beta[t], chain.beta[t + 1], score, kept)
+    return y / chain.alpha_bar[0] ** 0.5
+
+
+def euler(y, t, beta, up, score, kept):
+    return (y + beta / 2 * score(y, t)) / (1 - beta) ** 0.5, None
+
+
+def corrected(y, beta, up, s, above):
+    bend = beta**2 / (4 * up) * (s - (1 - up) ** 0.5 * above)
+    return (y + beta / 2 * s + bend) / (1 - beta) ** 0.5
+
+
+def analysed(y, t, beta, up, score, kept):
+    s = score(y, t)
+    above = score((1 - up) ** 0.5 * (y - up / 2 * s), t + 1)
+    return corrected(y, beta, up, s, above), None
+
+
+def reusing(y, t, beta, up, score, kept):
+    s = score(y, t)
+    return (euler(y, t, beta, up, score, None)[0] if kept is None
+            else corrected(y, beta, up, s, kept)), s  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "step"),
+    [(PFEuler(4), euler), (AcceleratedODE(4), analysed), (AcceleratedODEReuse(4), reusing)],
+    ids=str,
+)
+def test_steps_of_unequal_length_are_those_of_the_talks(method, step):
+    chain = Chain.from_sigmas(LEVELS)
+    z = torch.full((1, 1), 1.1 / chain.a[4], dtype=torch.float64)
+    x = draw(Gaussian([0.3], 0.7), method, 1, start=z, sigmas=LEVELS).x
+    assert float(x) == pytest.approx(by_hand(chain, step), rel=1e-12)
+
+
+def test_2m_with_steps_of_unequal_length_is_the_formula_of_the_paper():
+    prior, z = Gaussian([0.3], 0.7), 2.0
+    h_last = old = None
+    for high, low in pairwise(LEVELS):
+        h = log(high / low)
+        now = (0.3 * high**2 + 0.7 * z) / (high**2 + 0.7)
+        ahead = now if old is None else (1 + h / (2 * h_last)) * now - h / (2 * h_last) * old
+        z = low / high * z - expm1(-h) * ahead
+        h_last, old = h, now
+    start = torch.full((1, 1), 2.0, dtype=torch.float64)
+    x = draw(prior, DPMSolverPP2M(4), 1, start=start, sigmas=LEVELS).x
+    assert float(x) == pytest.approx(z, rel=1e-12)
 
 
 def affine_denoiser(offset, rate):

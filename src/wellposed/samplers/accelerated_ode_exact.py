@@ -11,8 +11,8 @@ Update     X(g) = X(g_t) sqrt(g / g_t) + (sqrt(g) / 2) int_{g_t}^g s_u(X(u)) u^(
            g = alpha_bar_{t-1}. The first step has no s' and drops I1.
 Cost       one denoiser evaluation a step.
 Guarantee  second order. The theorem of the paper is about the linearised form.
-Fails      nothing peculiar; DPMSolverPP2M, which extrapolates the denoiser in log sigma, is more
-           accurate from about ten steps on.
+Fails      from about ten steps on DPMSolverPP2M, which extrapolates the denoiser in log sigma at
+           the same cost, is more accurate.
 """
 
 from __future__ import annotations
