@@ -21,9 +21,16 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.density import log_likelihood as log_likelihood
     from wellposed.draws import Draws as Draws
     from wellposed.errors import WellposedError as WellposedError
+    from wellposed.lowrank.alternating import AlternatingMinimization as AlternatingMinimization
     from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
+    from wellposed.lowrank.gradient_descent import GradientDescent as GradientDescent
+    from wellposed.lowrank.overparametrized import OverparametrizedGD as OverparametrizedGD
     from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
+    from wellposed.lowrank.row_subgradient import RowSubgradient as RowSubgradient
     from wellposed.lowrank.scaled_gd import ScaledGD as ScaledGD
+    from wellposed.lowrank.scaled_gd_lambda import ScaledGDLambda as ScaledGDLambda
+    from wellposed.lowrank.scaled_subgradient import ScaledSubgradient as ScaledSubgradient
+    from wellposed.lowrank.subgradient import Subgradient as Subgradient
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
@@ -55,6 +62,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "AcceleratedODEExact": "samplers.accelerated_ode_exact",
     "AcceleratedODEReuse": "samplers.accelerated_ode",
     "AcceleratedSDE": "samplers.accelerated_sde",
+    "AlternatingMinimization": "lowrank.alternating",
     "AnnealedLangevin": "samplers.annealed_langevin",
     "CountScaledGD": "lowrank.count_scaled_gd",
     "DDIM": "samplers.ddim",
@@ -66,17 +74,23 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "ExponentialOU": "samplers.ou",
     "Gaussian": "priors.gaussian",
     "GaussianMixture": "priors.mixture",
+    "GradientDescent": "lowrank.gradient_descent",
     "Heun": "samplers.heun",
     "LowRank": "priors.lowrank",
     "LowRankPlusSparse": "priors.lowrank",
     "MALA": "samplers.langevin",
+    "OverparametrizedGD": "lowrank.overparametrized",
     "PFEuler": "samplers.pf_euler",
     "Problem": "problem",
     "Recovery": "result",
     "RobustPCA": "lowrank.robust_pca",
+    "RowSubgradient": "lowrank.row_subgradient",
     "ScaledGD": "lowrank.scaled_gd",
+    "ScaledGDLambda": "lowrank.scaled_gd_lambda",
+    "ScaledSubgradient": "lowrank.scaled_subgradient",
     "SelfCalibration": "bilinear.self_calibration",
     "Status": "run",
+    "Subgradient": "lowrank.subgradient",
     "ULA": "samplers.langevin",
     "WellposedError": "errors",
     "log_likelihood": "density",

@@ -10,7 +10,9 @@ from wellposed.errors import CapabilityError
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.robust_pca import RobustPCA
 from wellposed.lowrank.scaled_gd import ScaledGD
+from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
 from wellposed.operators.entries import Entries
+from wellposed.operators.hankel import Hankel
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.problem import Problem
@@ -28,12 +30,18 @@ class Rule:
     make: Callable[[], Any]
 
 
-def _heavy(problem: Problem, prior: Any) -> bool:
-    return isinstance(prior, LowRank) and problem.noise is not None and problem.noise.heavy_tailed
+def _gross(problem: Problem | None, prior: Any) -> bool:
+    noise = None if problem is None else problem.noise
+    heavy = noise is not None and noise.heavy_tailed
+    return isinstance(prior, LowRank) and heavy and not isinstance(_operator(problem), Hankel)
+
+
+def _operator(problem: Problem | None) -> Any:
+    return None if problem is None else problem.operator
 
 
 def _table(problem: Problem | None, prior: Any) -> bool:
-    cells = problem is not None and isinstance(problem.operator, Entries)
+    cells = isinstance(_operator(problem), Entries)
     return isinstance(prior, LowRank) and cells and not prior.symmetric
 
 
@@ -41,6 +49,10 @@ RULES = (
     Rule(
         "LowRankPlusSparse", "any", "RobustPCA",
         lambda problem, prior: isinstance(prior, LowRankPlusSparse), RobustPCA,
+    ),
+    Rule(
+        "LowRank", "gross errors (noise Laplace, SparseOutliers)", "ScaledSubgradient", _gross,
+        ScaledSubgradient,
     ),
     Rule("LowRank", "observed entries", "CountScaledGD", _table, CountScaledGD),
     Rule(
