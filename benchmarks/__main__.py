@@ -8,7 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-HELPERS = {"__main__", "common", "plots"}
+HELPERS = {
+    "__main__", "alignment", "baselines", "common", "figures", "instances", "plots", "runs",
+}  # fmt: skip
 FOLDER = Path(__file__).parent
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.lowrank.gradient_descent import GradientDescent as GradientDescent
     from wellposed.lowrank.overparametrized import OverparametrizedGD as OverparametrizedGD
     from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
-    from wellposed.lowrank.row_subgradient import RowSubgradient as RowSubgradient
     from wellposed.lowrank.scaled_gd import ScaledGD as ScaledGD
     from wellposed.lowrank.scaled_gd_lambda import ScaledGDLambda as ScaledGDLambda
     from wellposed.lowrank.scaled_subgradient import ScaledSubgradient as ScaledSubgradient
@@ -84,7 +83,6 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Problem": "problem",
     "Recovery": "result",
     "RobustPCA": "lowrank.robust_pca",
-    "RowSubgradient": "lowrank.row_subgradient",
     "ScaledGD": "lowrank.scaled_gd",
     "ScaledGDLambda": "lowrank.scaled_gd_lambda",
     "ScaledSubgradient": "lowrank.scaled_subgradient",

@@ -175,7 +175,7 @@ class RobustPCA:
         if isinstance(self.threshold, Soft):
             trimmed = y.clamp(-zeta, zeta)
         else:
-            trimmed = y - keep_largest(y, plan.fraction or 0.0)
+            trimmed = y - keep_largest(y, self._share(plan, 1.0))
         left, right = spectral_start(plan.setting._replace(y=trimmed), stream)
         one = torch.ones((), dtype=left.dtype, device=left.device)
         return State(left, right, zeta, one, one)
@@ -222,8 +222,11 @@ class RobustPCA:
         """E + T(-E): what the sparse part leaves."""
         if isinstance(self.threshold, Soft):
             return off.clamp(-zeta, zeta)
-        share = min(self.threshold.multiple * (plan.fraction or 0.0), 1.0)
-        return off - keep_largest(off, share)
+        return off - keep_largest(off, self._share(plan, self.threshold.multiple))
+
+    def _share(self, plan: Plan, multiple: float) -> float:
+        """Share of all cells of a row that hold a visible corruption, times the multiple."""
+        return min(multiple * (plan.fraction or 0.0), 1.0) * plan.setting.gain
 
 
 def spread(values: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class Polyak:
         if self.optimum is not None:
             return _ratio((off.abs().sum() - self.optimum).clamp_min(0), length**2), pace
         gap = clean_sum(off)
-        pace = _watched(pace, gap)
+        pace = watched(pace, gap)
         return _ratio(pace.scale * gap, length**2), pace
 
 
@@ -143,7 +143,7 @@ def clean_sum(off: Tensor) -> Tensor:
     return torch.where(size <= CORE * median_size(off), size, 0.0).sum()
 
 
-def _watched(pace: Pace, gap: Tensor) -> Pace:
+def watched(pace: Pace, gap: Tensor) -> Pace:
     """Note a new lowest estimate, or count the wait and in the end halve the steps."""
     if bool(gap < pace.lowest):
         return Pace((pace.scale * GROWTH).clamp_max(1.0), gap, 0)
