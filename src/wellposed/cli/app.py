@@ -14,6 +14,7 @@ from wellposed.cli.plan import plan
 from wellposed.cli.report import report
 from wellposed.cli.resume import resume
 from wellposed.cli.separate import separate
+from wellposed.cli.theory import theory
 
 app = App(
     name="wellposed",
@@ -27,7 +28,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    complete, separate, demo, resume, report, methods, plan,
+    complete, separate, demo, resume, report, methods, plan, theory,
 )  # fmt: skip
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from wellposed.theory.planner import Planner, Sizes
+    from wellposed.theory.planners_diffusion import DiffusionSizes
 
 
 @dataclass(frozen=True)
 class Options:
-    """The sizes of a problem; ``theory.planner.Sizes`` has their ranges.
+    """The sizes of a low-rank problem; ``theory.planner.Sizes`` has their ranges.
 
     Parameters
     ----------
@@ -54,7 +55,44 @@ class Options:
     start: float = 0.1
 
 
-USUAL = Options()
+@dataclass(frozen=True)
+class DiffusionOptions:
+    """The sizes of a sampling problem; ``planners_diffusion.DiffusionSizes`` has their ranges.
+
+    Parameters
+    ----------
+    dimension
+        Diffusion: numbers in a signal.
+    steps
+        Diffusion: steps of the sampler.
+    tv
+        Diffusion: total variation aimed at.
+    score_error
+        Diffusion: L2 error of the scores.
+    jacobian_error
+        Diffusion: error of the scores' Jacobians.
+    lipschitz
+        Diffusion: Lipschitz constant of the scores.
+    moment
+        Diffusion: root of the second moment; left out: root of the dimension.
+    divergence
+        Diffusion: KL of the data from N(0, I); left out: the dimension.
+    horizon
+        Diffusion: time at which the exponential integrator starts.
+    """
+
+    dimension: int = 3072
+    steps: int = 1000
+    tv: float = 0.1
+    score_error: float = 0.0
+    jacobian_error: float = 0.0
+    lipschitz: float = 10.0
+    moment: float | None = None
+    divergence: float | None = None
+    horizon: float = 4.0
+
+
+USUAL, USUAL_DIFFUSION = Options(), DiffusionOptions()
 
 
 def plan(
@@ -62,32 +100,33 @@ def plan(
     /,
     *,
     options: Annotated[Options, Parameter(name="*")] = USUAL,
+    diffusion: Annotated[DiffusionOptions, Parameter(name="*")] = USUAL_DIFFUSION,
     pilot: bool = False,
     seed: int = 0,
 ) -> int:
-    """Tell what a theorem on low-rank recovery says about given sizes, and what it does not.
+    """Tell what a theorem says about given sizes, and what it does not.
 
     Parameters
     ----------
     theorem
         Which one; left out: list them.
     pilot
-        Measure the hidden constant on small synthetic problems of this kind.
+        Measure the hidden constant: on small synthetic problems, or exactly on the line.
     seed
         Seed of the pilot.
     """
     from wellposed.cli import DONE
     from wellposed.cli.output import say
     from wellposed.theory.planner import evaluate
-    from wellposed.theory.planners_lowrank import planner
+    from wellposed.theory.planners import is_about_diffusion, planner
 
     if theorem is None:
         return _list()
-    chosen, sizes = planner(theorem), _sizes(options)
+    chosen = planner(theorem)
+    sampling = is_about_diffusion(chosen)
+    sizes: Any = _diffusion_sizes(diffusion) if sampling else _sizes(options)
     if pilot:
-        from wellposed.theory.pilots import pilot_of
-
-        pilot_of(chosen)  # or say that there is none, before anything is printed
+        _check_pilot(chosen, sampling=sampling)
     say(chosen.question, "bold")
     say(f"Source: {chosen.source}")
     for assumption in chosen.assumptions:
@@ -99,17 +138,17 @@ def plan(
     if chosen.note:
         say(chosen.note)
     if pilot:
-        _pilot(chosen, sizes, seed)
+        (_line_pilot if sampling else _pilot)(chosen, sizes, seed)
     return DONE
 
 
 def _list() -> int:
     from wellposed.cli import DONE
     from wellposed.cli.output import say, say_table
-    from wellposed.theory.planners_lowrank import PLANNERS
+    from wellposed.theory.planners import PLANNERS
 
     say_table(["theorem", "question"], [[p.id, p.question] for p in PLANNERS])
-    say("wellposed plan THEOREM --n1 1000 --rank 5 evaluates one of them.")
+    say("wellposed plan THEOREM evaluates one of them; --help tells which sizes it takes.")
     return DONE
 
 
@@ -123,7 +162,41 @@ def _sizes(options: Options) -> Sizes:
     return Sizes(**values)
 
 
-def _pilot(chosen: Planner, sizes: Sizes, seed: int) -> None:
+def _diffusion_sizes(options: DiffusionOptions) -> DiffusionSizes:
+    from dataclasses import asdict
+
+    from wellposed.theory.planners_diffusion import DiffusionSizes
+
+    return DiffusionSizes(**asdict(options))
+
+
+def _check_pilot(chosen: Planner[Any], *, sampling: bool) -> None:
+    """Raise an error if there is no pilot, before anything is printed."""
+    if sampling:
+        from wellposed.theory.pilots_diffusion import sampler_of
+
+        sampler_of(chosen)
+    else:
+        from wellposed.theory.pilots import pilot_of
+
+        pilot_of(chosen)
+
+
+def _line_pilot(chosen: Planner[Any], sizes: DiffusionSizes, seed: int) -> None:
+    from wellposed.cli.output import say
+    from wellposed.theory.pilots_diffusion import SEEDS, line_pilot
+
+    found = line_pilot(chosen, sizes, seed)
+    say()
+    say(
+        f"Pilot: exact {found.quantity} on the line at {found.steps} steps with exact scores, "
+        f"median of {SEEDS} mixtures: {_told(found.measured)}"
+    )
+    say(f"{found.quantity}: about {_told(found.value)}, constant {_told(found.constant)}", "bold")
+    say("  the constant is calibrated at d = 1, the powers are the theorem's; not guaranteed")
+
+
+def _pilot(chosen: Planner[Any], sizes: Sizes, seed: int) -> None:
     from wellposed.cli.output import say
     from wellposed.theory.pilots import SEEDS
     from wellposed.theory.pilots import pilot as run

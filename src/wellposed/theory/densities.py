@@ -1,8 +1,8 @@
 """Exact laws of stochastic samplers on the line: densities pushed through the shipped pieces.
 
 Model      a ``Map`` moves mass, a ``Noise(std)`` convolves with N(0, std^2). The density lives on
-           an even grid u in units of the exact law's standard deviation, y = unit u, so one grid
-           serves every level of a walk.
+           an even grid u, y = unit u, and every map chooses the unit anew, so that the grid covers
+           what carries mass: one grid serves every level of a walk.
 Map        the masses p(u) h are put at function(unit u) / new unit; their Fourier coefficients
            give the new density. No inverse of the map is needed, and it may fold.
 Noise      coefficient k is multiplied by exp(-(k std)^2 / 2): exact however small the noise is.
@@ -15,21 +15,26 @@ Fails      structure finer than the grid, as a deterministic map without noise c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.interpolate import CubicHermiteSpline
 
-from wellposed.samplers.pieces import Map, Piece
+from wellposed.samplers.pieces import Map, Noise, Piece
 from wellposed.theory.distances import Distances, relative_entropy, total_variation
 from wellposed.theory.line import LineMixture, Tails
 from wellposed.theory.nufft import fourier_of_masses
 
 Floats = NDArray[np.float64]
 SIZE = 1024
-REACH = 9.0  # standard deviations to each side
+REACH = 9.0  # units to each side
+REACHED = 7.5  # units within which a map's image lies
+FELT = 1e-13  # mass of a point that counts for that
 NOTHING = 1e-17  # mass of a point that is rounding
 CORE = 1e-9  # tail below which a quantile of a density on a grid has no digits
 
@@ -75,12 +80,22 @@ class GridLaw:
         """Total mass."""
         return self.spacing * float(self.density.sum())
 
-    def pushed(self, piece: Map, unit: float) -> GridLaw:
-        """Run a map, and measure from now on in another unit."""
-        ends = piece(torch.from_numpy(self.points)[:, None])[:, 0].numpy() / unit
+    def pushed(self, piece: Map, noise: float = 0.0) -> GridLaw:
+        """Run a map.
+
+        Parameters
+        ----------
+        piece
+            The map.
+        noise
+            Standard deviation of noise that will follow: the new grid has room for it.
+        """
+        ends = piece(torch.from_numpy(self.points)[:, None])[:, 0].numpy()
         masses = self.spacing * self.density
-        seen = (np.abs(ends) < REACH) & (masses > NOTHING)
-        places = (ends[seen] + REACH) / (2 * REACH)
+        extent = float(np.abs(ends[masses > FELT]).max())
+        unit = math.hypot(extent / REACHED, noise)
+        seen = (np.abs(ends) < REACH * unit) & (masses > NOTHING)
+        places = (ends[seen] / unit + REACH) / (2 * REACH)
         size = self.density.size
         coefficients = fourier_of_masses(places, masses[seen], size)
         density = np.fft.irfft(coefficients, size) / self.spacing
@@ -96,16 +111,25 @@ class GridLaw:
         density = np.fft.irfft(damping * np.fft.rfft(self.density), size)
         return replace(self, density=density)
 
-    def walked(self, pieces: Sequence[Piece], unit: float) -> GridLaw:
-        """Run the pieces of one step; the last map leads to the new unit."""
+    def walked(self, pieces: Sequence[Piece]) -> GridLaw:
+        """Run the pieces of one step."""
         law = self
-        for piece in pieces:
-            law = law.pushed(piece, unit) if isinstance(piece, Map) else law.smoothed(piece.std)
+        for place, piece in enumerate(pieces):
+            if isinstance(piece, Map):
+                law = law.pushed(piece, _noise_after(pieces, place))
+            else:
+                law = law.smoothed(piece.std)
         return law
 
     def below(self, y: float) -> float:
         """Return the share of the law below y."""
-        return float(np.interp(y / self.unit, _grid(self.density.size), self._distribution()))
+        return float(self.distribution(np.array([y]))[0])
+
+    def distribution(self, y: Floats) -> Floats:
+        """Return the share of the law below each y, [n], inside the grid."""
+        curve = CubicHermiteSpline(_grid(self.density.size), self._shares(), self.density)
+        shares: Floats = curve(y / self.unit)
+        return shares
 
     def distances(self, target: LineMixture) -> Distances:
         """Measure the law against a target in the sampler's own scale."""
@@ -120,13 +144,13 @@ class GridLaw:
         )
 
     def _w2(self, target: LineMixture) -> float:
-        share = self._distribution()
+        share = self._shares()
         core = (share > CORE) & (share < 1 - CORE)
         tails = Tails(np.log(share[core]), np.log1p(-share[core]))
         cost = self.density[core] * (self.points[core] - target.quantile(tails)) ** 2
         return float(np.sqrt(max(0.0, self.spacing * float(cost.sum()))))
 
-    def _distribution(self) -> Floats:
+    def _shares(self) -> Floats:
         """Return the share below each point, by integrating the Fourier series."""
         size = self.density.size
         coefficients = np.fft.rfft(self.density)
@@ -135,6 +159,12 @@ class GridLaw:
         wave = np.fft.irfft(integrated, size)
         share: Floats = wave - wave[0] + self.mass / (2 * REACH) * (_grid(size) + REACH)
         return share
+
+
+def _noise_after(pieces: Sequence[Piece], place: int) -> float:
+    """Standard deviation of the noise between a map and the next one."""
+    later = takewhile(lambda piece: not isinstance(piece, Map), pieces[place + 1 :])
+    return math.hypot(*(piece.std for piece in later if isinstance(piece, Noise)))
 
 
 def _grid(size: int) -> Floats:

@@ -62,7 +62,7 @@ class Pilot:
     run: Callable[[Sizes, Stream, int], float]  # the last is a limit of steps
 
 
-def pilot(planner: Planner, sizes: Sizes, seed: int = 0) -> Measured:
+def pilot(planner: Planner[Sizes], sizes: Sizes, seed: int = 0) -> Measured:
     """Measure the constant of a planner.
 
     Raises
@@ -85,7 +85,7 @@ def pilot(planner: Planner, sizes: Sizes, seed: int = 0) -> Measured:
     return _scaled(quantity, sizes, small, float(median(runs)))
 
 
-def pilot_of(planner: Planner) -> Pilot:
+def pilot_of(planner: Planner[Sizes]) -> Pilot:
     """Return how a planner's constant is measured.
 
     Raises
@@ -117,7 +117,7 @@ off_rank=0.0, step_size=0.5, start=0.1)
     return replace(sizes, n1=n1, n2=n2, rank=small, mu=mu, epsilon=max(sizes.epsilon, LEAST))
 
 
-def _scaled(quantity: Quantity, asked: Sizes, small: Sizes, measured: float) -> Measured:
+def _scaled(quantity: Quantity[Sizes], asked: Sizes, small: Sizes, measured: float) -> Measured:
     if not math.isfinite(measured):
         raise InputError(
             "the pilot did not reach the accuracy that was asked for",

@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from wellposed.checks import require, whole, within
 
 Kind = Literal["order", "bound", "count"]
+S = TypeVar("S")  # the sizes that a theorem is about
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Quantity:
+class Quantity(Generic[S]):
     """One thing that a theorem bounds.
 
     Parameters
@@ -132,9 +133,9 @@ class Quantity:
     name: str
     relation: str
     formula: str
-    value: Callable[[Sizes], float]
+    value: Callable[[S], float]
     kind: Kind = "order"
-    most: Callable[[Sizes], float] = lambda sizes: math.inf
+    most: Callable[[S], float] = lambda sizes: math.inf
 
 
 class Line(NamedTuple):
@@ -148,13 +149,13 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Planner:
+class Planner(Generic[S]):
     """A theorem, as far as it can be evaluated."""
 
     id: str
     question: str
     assumptions: tuple[str, ...]
-    quantities: tuple[Quantity, ...]
+    quantities: tuple[Quantity[S], ...]
     source: str
     note: str = ""
 
@@ -167,7 +168,7 @@ _LABELS = {
 _SILENT = "beyond what is possible: at this size the theorem says nothing"
 
 
-def evaluate(planner: Planner, sizes: Sizes) -> list[Line]:
+def evaluate(planner: Planner[S], sizes: S) -> list[Line]:
     """Evaluate a planner's formulas.
 
     Examples
@@ -179,7 +180,7 @@ def evaluate(planner: Planner, sizes: Sizes) -> list[Line]:
     return [_line(quantity, sizes) for quantity in planner.quantities]
 
 
-def _line(quantity: Quantity, sizes: Sizes) -> Line:
+def _line(quantity: Quantity[S], sizes: S) -> Line:
     value = quantity.value(sizes)
     label = _SILENT if value > quantity.most(sizes) else _LABELS[quantity.kind]
     return Line(quantity.name, quantity.relation, quantity.formula, value, label)

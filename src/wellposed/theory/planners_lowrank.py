@@ -52,11 +52,11 @@ def _honest(sizes: Sizes) -> float:
     return sizes.digits / (1 - 2 * sizes.outliers) ** 2
 
 
-_ENOUGH = Quantity(
+_ENOUGH: Quantity[Sizes] = Quantity(
     "measurements m", ">~", "(n1 + n2) r^2 kappa^2", _measurements, most=_all
 )  # fmt: skip
 
-PLANNERS = (
+PLANNERS: tuple[Planner[Sizes], ...] = (
     Planner(
         "dof",
         "Are there too few measurements, whatever the method?",
@@ -148,7 +148,7 @@ PLANNERS = (
 )  # fmt: skip
 
 
-def planner(name: str) -> Planner:
+def planner(name: str) -> Planner[Sizes]:
     """Return the planner of this id.
 
     Raises

@@ -107,7 +107,7 @@ def exact_law(
     first = _start(mixture, path, start, from_noise=from_noise)
     law: FlowLaw | GridLaw
     if _is_noisy(plan):
-        law = deque(_densities(plan, mixture, first, size), maxlen=1).pop()
+        law = deque(_densities(plan, first, size), maxlen=1).pop()
     else:
         exact = level_law(mixture, path, 0)
         law = flow_law(target, exact, first, walker.ends, size - 1)
@@ -146,7 +146,7 @@ def densities_along(
         error=CapabilityError,
     )
     first = _start(mixture, plan.path, start, from_noise=start is None)
-    return _densities(plan, mixture, first, size)
+    return _densities(plan, first, size)
 
 
 def level_law(mixture: LineMixture, path: Path, step: int) -> LineMixture:
@@ -197,15 +197,9 @@ def _is_noisy(plan: Any) -> bool:
     return any(isinstance(p, Noise) and p.std > 0 for group in pieces for p in group)
 
 
-def _densities(plan: Any, mixture: LineMixture, first: LineMixture, size: int) -> Iterator[GridLaw]:
-    law = GridLaw.of(first, _unit(mixture, plan.path, 0), size)
+def _densities(plan: Any, first: LineMixture, size: int) -> Iterator[GridLaw]:
+    law = GridLaw.of(first, float(np.hypot(first.std, first.mean)), size)
     yield law
-    for step, pieces in enumerate(plan.pieces):
-        law = law.walked(pieces, _unit(mixture, plan.path, step + 1))
+    for pieces in plan.pieces:
+        law = law.walked(pieces)
         yield law
-
-
-def _unit(mixture: LineMixture, path: Path, step: int) -> float:
-    """Root mean square of the exact law after a step: the unit of the grid."""
-    law = level_law(mixture, path, step)
-    return float(np.hypot(law.std, law.mean))
