@@ -18,6 +18,7 @@ from wellposed.codec import NotStorableError
 from wellposed.defaults import default_method
 from wellposed.errors import CapabilityError, StoreError
 from wellposed.lowrank.biases import Biases, fit_biases
+from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.setting import Factors, relative_error
 from wellposed.operators.entries import Entries
 from wellposed.priors.lowrank import LowRank
@@ -170,7 +171,8 @@ def solve(
     prior = request.prior
     tried: tuple[Candidate, ...] = ()
     if isinstance(prior, LowRank) and prior.rank is None:
-        choice = choose(request.problem, prior, request.method, stream, watch_choice)
+        named = request.method or _named(default_method(request.problem, replace(prior, rank=1)))
+        choice = choose(request.problem, prior, named, stream, watch_choice)
         prior = replace(prior, rank=choice.best.rank, ridge=choice.best.ridge)
         tried = choice.tried
     method = request.method or default_method(request.problem, prior)
@@ -185,6 +187,11 @@ def solve(
         sparse=getattr(value, "sparse", None), biases=getattr(value, "biases", biases),
         rank=value.left.shape[1], ridge=getattr(prior, "ridge", 0.0), method=method, choice=tried,
     )  # fmt: skip
+
+
+def _named(default: Any) -> Any:
+    """Return the default as if it had been asked for; None for the one that searches ridges."""
+    return None if isinstance(default, CountScaledGD) else default
 
 
 def truth_of(truth: Any) -> Tensor | Factors | None:

@@ -39,7 +39,7 @@ PARSIMONY = 1.002
 
 
 class Candidate(NamedTuple):
-    """A setting and its root mean square error on the held-out cells."""
+    """A setting and its error on the held-out cells: root mean square, or median size."""
 
     rank: int
     ridge: float
@@ -172,12 +172,19 @@ class _Judge:
             raise KeyboardInterrupt  # a half-fitted candidate must not judge
         factors: Factors = outcome.reading.value
         off = predict_cells(factors.left, factors.right, *self.cells) - self.target
-        error = float(off.square().mean().sqrt())
+        error = self._size(off)
         candidate = Candidate(rank, ridge, error if error == error else float("inf"))
         self.tried.append(candidate)
         if self.watch is not None:
             self.watch(candidate)
         return candidate
+
+    def _size(self, off: Tensor) -> float:
+        """Root mean square; the median size where gross errors would drown all differences."""
+        noise = None if self.task.problem is None else self.task.problem.noise
+        if noise is not None and noise.heavy_tailed:
+            return float(off.abs().median())
+        return float(off.square().mean().sqrt())
 
     def ridges(self) -> list[float]:
         """Return ridges in the units of the data."""

@@ -35,6 +35,18 @@ def test_noise_brings_a_ridge_and_does_not_raise_the_rank():
     assert (found.signal - truth).norm() < 0.8 * (plain.signal - truth).norm()
 
 
+def test_gross_errors_do_not_hide_the_rank():
+    truth, clean = table(2, share=0.6, sigma=0.03)
+    noise = wp.noise.SparseOutliers(0.05)
+    y = noise.simulate(clean.y, Stream(1))
+    found = wp.recover(wp.Problem(y, clean.operator, noise), wp.LowRank())
+    assert found.rank == 2
+    assert isinstance(found.method, wp.ScaledSubgradient)
+    assert (found.signal - truth).norm() < 0.02 * truth.norm()
+    unaware = wp.recover(wp.Problem(y, clean.operator), wp.LowRank())
+    assert (unaware.signal - truth).norm() > 0.3 * truth.norm()
+
+
 def test_what_the_prior_fixes_is_kept():
     _, problem = table(2, sigma=0.5)
     choice = choose(problem, wp.LowRank(ridge=3.0), None, Stream(0))

@@ -74,7 +74,6 @@ def reusing(y, t, beta, up, score, kept):
 @pytest.mark.parametrize(
     ("method", "step"),
     [(PFEuler(4), euler), (AcceleratedODE(4), analysed), (AcceleratedODEReuse(4), reusing)],
-    ids=str,
     ids=lambda case: getattr(case, "__name__", type(case).__name__),
 )
 def test_steps_of_unequal_length_are_those_of_the_talks(method, step):

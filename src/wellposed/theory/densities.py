@@ -9,8 +9,8 @@ Noise      coefficient k is multiplied by exp(-(k std)^2 / 2): exact however sma
 Accuracy   spectral: 1e-9 and better while the density is wider than two or three cells. Mass that
            leaves the grid is lost and shows in ``mass``.
 Cost       a map costs size evaluations of the prior and a transform.
-Fails      structure finer than the grid, as a deterministic map without noise can make: use
-           ``flows`` there.
+Fails      structure finer than the grid, and maps without noise that stretch by more than about
+           1.5 at once, where the masses of neighbouring points come apart: use ``flows`` there.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SIZE = 1024
 REACH = 9.0  # units to each side
 REACHED = 7.5  # units within which a map's image lies
 FELT = 1e-13  # mass of a point that counts for that
+BULK = 1e-4  # density, relative to the highest, below which a stretch does not matter
+ZOOM = 0.75  # well above 1 / 2, below which the masses of neighbouring points come apart
 NOTHING = 1e-17  # mass of a point that is rounding
 CORE = 1e-9  # tail below which a quantile of a density on a grid has no digits
 
@@ -92,14 +94,19 @@ class GridLaw:
         """
         ends = piece(torch.from_numpy(self.points)[:, None])[:, 0].numpy()
         masses = self.spacing * self.density
-        extent = float(np.abs(ends[masses > FELT]).max())
-        unit = math.hypot(extent / REACHED, noise)
+        unit = max(math.hypot(_extent(ends, masses) / REACHED, noise), self._finest(ends))
         seen = (np.abs(ends) < REACH * unit) & (masses > NOTHING)
         places = (ends[seen] / unit + REACH) / (2 * REACH)
         size = self.density.size
         coefficients = fourier_of_masses(places, masses[seen], size)
         density = np.fft.irfft(coefficients, size) / self.spacing
         return GridLaw(density, unit)
+
+    def _finest(self, ends: Floats) -> float:
+        """Return the smallest unit in which the image is still a density, not single masses."""
+        bulk = self.density > BULK * self.density.max()
+        stretch = float(np.abs(np.gradient(ends, self.unit * self.spacing))[bulk].max())
+        return ZOOM * self.unit * min(stretch, 1.0)
 
     def smoothed(self, std: float) -> GridLaw:
         """Add Gaussian noise of standard deviation std >= 0, in the sampler's own scale."""
@@ -159,6 +166,10 @@ class GridLaw:
         wave = np.fft.irfft(integrated, size)
         share: Floats = wave - wave[0] + self.mass / (2 * REACH) * (_grid(size) + REACH)
         return share
+
+
+def _extent(ends: Floats, masses: Floats) -> float:
+    return float(np.abs(ends[masses > FELT]).max())
 
 
 def _noise_after(pieces: Sequence[Piece], place: int) -> float:
