@@ -1,5 +1,6 @@
 """Robust PCA: exact separation, missing entries, dense noise, and what the thresholds keep."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
@@ -128,7 +129,8 @@ def test_the_soft_threshold_falls_to_the_noise_and_stops_there():
     for _ in range(60):
         state = wp.RobustPCA().step(plan, state)
         seen.append(float(state.zeta))
-    assert all(b <= a * (1 + 1e-12) for a, b in zip(seen[:20], seen[1:21], strict=True))
+    falling = [b / a for a, b in pairwise(seen[:10])]
+    assert max(falling) < 0.85
     sigma = 1e-2 * float(mixed.clean.abs().mean())
     assert seen[-1] == pytest.approx(3 * sigma, rel=0.15)
     assert float(relative_decrease(torch.tensor(4.0), torch.tensor(3.0))) == 0.25
