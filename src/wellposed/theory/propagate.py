@@ -40,12 +40,15 @@ class Arrived(NamedTuple):
         Of the sampler's last state.
     target
         The exact law at the last level.
+    scale
+        a: the sampler's own variable is a z, z the draws of ``sample``.
     evaluations
         Denoiser evaluations of the walk.
     """
 
     law: FlowLaw | GridLaw
     target: LineMixture
+    scale: float
     evaluations: int
 
     def distances(self) -> Distances:
@@ -111,7 +114,7 @@ def exact_law(
     else:
         exact = level_law(mixture, path, 0)
         law = flow_law(target, exact, first, walker.ends, size - 1)
-    return Arrived(law, target, path.spent[-1])
+    return Arrived(law, target, path.scales[-1], path.spent[-1])
 
 
 def densities_along(
