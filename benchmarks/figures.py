@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.common import save, steps_to
 from benchmarks.plots import Figure, Line, Panel, panels
@@ -104,6 +105,7 @@ Draw = Callable[[str, int], Figure]  # size and seed
 def present(name: str, figures: Mapping[str, Draw], arguments: Sequence[str]) -> None:
     """Run the figures that are named (all by default): print, and write JSON and PNG."""
     asked = _options(name, figures, arguments)
+    torch.set_num_threads(asked.threads)
     for key in asked.figures or figures:
         start, worked = time.perf_counter(), time.process_time()
         figure = figures[key](asked.size, asked.seed)
@@ -134,6 +136,9 @@ def _options(
         "--tiny", action="store_const", dest="size", const="tiny", help="only to see that it runs"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--threads", type=int, default=1, help="more of them pay at full size only; default 1"
+    )
     parser.set_defaults(size="small")
     asked = parser.parse_args(arguments)
     unknown = [key for key in asked.figures if key not in figures]

@@ -19,17 +19,15 @@ def theory(*, out: Path | None = None, seed: int = 0) -> int:
     from wellposed.cli.output import say, say_table, watched
     from wellposed.jobs.theory import PAGE
     from wellposed.jobs.theory import theory as carry_out
-    from wellposed.report.theory import theory_page
 
     kept = carry_out(seed, out, (lambda told: say(f"... {told}", "dim")) if watched() else None)
-    page = theory_page(kept.study)
-    say(page.subtitle)
-    for section in page.sections:
+    say(kept.page.subtitle)
+    for section in kept.page.sections:
         say()
         say(section.title, "bold")
         if section.table is not None:
             say_table(section.table.heads, section.table.rows, numbers=True)
     say()
-    say(page.status)
+    say(kept.page.status)
     say(f"Report: {kept.folder / PAGE}", "bold")
     return DONE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,13 +20,17 @@ from wellposed.jobs.inputs import fresh_folder
 from wellposed.jobs.summary import write_text
 from wellposed.theory.study import Study, Watch, study
 
+if TYPE_CHECKING:
+    from wellposed.report.model import Page
+
 FIGURES, PAGE = "theory.json", "theory.html"
 
 
 class Kept(NamedTuple):
-    """A study and where it is."""
+    """A study, its page, and where both are."""
 
     study: Study
+    page: Page
     folder: Path
 
 
@@ -50,18 +54,19 @@ def theory(seed: int = 0, out: str | Path | None = None, watch: Watch | None = N
     whole(seed, "seed", 0)
     folder = fresh_folder("theory") if out is None else _made(Path(out))
     found = study(seed, watch)
-    write(found, folder)
-    return Kept(found, folder)
+    return Kept(found, write(found, folder), folder)
 
 
-def write(found: Study, folder: Path) -> None:
-    """Write theory.json and theory.html."""
-    from wellposed.report.render import render
+def write(found: Study, folder: Path) -> Page:
+    """Write theory.json and theory.html; return the page."""
+    from wellposed.report.render import render  # pictures need matplotlib, which is slow to load
     from wellposed.report.theory import theory_page
 
+    page = theory_page(found)
     text = json.dumps(plain(found), indent=2, ensure_ascii=False, allow_nan=False)
     write_text(folder / FIGURES, text + "\n")
-    write_text(folder / PAGE, render(theory_page(found)))
+    write_text(folder / PAGE, render(page))
+    return page
 
 
 def plain(value: Any) -> Any:

@@ -61,9 +61,8 @@ def _verdict(rates: Sequence[Rate]) -> str:
 
 
 def _tiles(study: Study) -> list[Tile]:
-    slopes = {rate.entrant.name: rate.slope for rate in study.rates}
-    named = ("PFEuler", "AcceleratedODE", "DDPM", "AcceleratedSDE")
-    return [Tile(name, f"{number(slopes[name], 3)}", "slope of log TV") for name in named]
+    bounded = [rate for rate in study.rates if rate.entrant.bound is not None]
+    return [Tile(r.entrant.name, _two_digits(r.slope), "slope of log TV") for r in bounded]
 
 
 def _identities(study: Study) -> Section:
