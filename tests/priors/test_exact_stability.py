@@ -82,7 +82,17 @@ def test_against_fifty_digits(prior, sigma):
     denoised, score, log = (torch.tensor(w, dtype=torch.float64) for w in zip(*want, strict=True))
     assert float((prior.denoise(z, sigma) - denoised).norm() / denoised.norm()) <= 1e-11
     assert float((prior.score(z, sigma) - score).norm() / score.norm()) <= 1e-9
-    assert torch.allclose(prior.log_density(z, sigma), log, rtol=1e-9, atol=1e-7)
+    off = (prior.log_density(z, sigma) - log).abs().max()
+    assert float(off) <= 1e-12 * float(log.abs().max()) + 2 * _promised(prior, z, sigma)
+
+
+def _promised(prior, z, sigma):
+    """The documented accuracy of energies, eps R^2 / (c + s); products round by machine."""
+    means, c = (
+        (prior.data, 0.0) if isinstance(prior, Empirical) else (prior.means, prior.covariances)
+    )
+    far = (torch.cat([z, means]) - means.mean(0)).square().sum(1).max()
+    return torch.finfo(torch.float64).eps * float(far) / (float(c) + sigma**2)
 
 
 def test_the_score_through_the_denoiser_would_cancel():
