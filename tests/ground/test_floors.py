@@ -9,7 +9,7 @@ import wellposed
 
 ROOT = Path(wellposed.__file__).parent
 FLOORS = (
-    {"_version", "errors", "checks", "rng", "linalg", "files", "codec"},
+    {"_version", "errors", "checks", "rng", "linalg", "files", "codec", "diagnostics"},
     {"operators", "noise", "problem", "schedules"},
     {"task"},
     {"priors"},
