@@ -169,6 +169,19 @@ def check_adjoint(operator, d, tol):
     assert close(operator.adjoint(v[1]), back[1], back.norm(), tol)
 
 
+def check_spectral(operator, d):
+    """Assert A* A = S diag(w) T on a batch, with T isometric and S T = I."""
+    spectral, x = operator.spectral(), d.normal(2, *operator.shape_in, key="signal")
+    coefficients = spectral.analyse(x)
+    size = x.norm()
+    assert coefficients.shape[1:] == spectral.weights.shape
+    assert bool((spectral.weights >= 0).all())
+    assert close(spectral.synthesise(coefficients), x, size)
+    assert abs(float(coefficients.norm() - size)) <= 1e-12 * float(size)
+    normal = operator.backward(operator.forward(x))
+    assert close(spectral.apply(x), normal, spectral.weights.max() * size)
+
+
 def rows_of(operator, d):
     """The matrix of ``forward``, [measurements, signals], from unit vectors."""
     size = torch.Size(operator.shape_in).numel()
@@ -270,6 +283,13 @@ def test_gain_is_the_mean_squared_stretch(make, d):
     fit = fit_of(operator, d)
     expected = float(fit.rows.norm() ** 2) / fit.directions
     assert operator.gain == pytest.approx(expected, rel=1e-12, abs=1e-300)
+
+
+@every(CASES)
+@given(d=draws)
+@few
+def test_spectral_form_is_the_normal_operator(make, d):
+    check_spectral(make(d), d)
 
 
 @every(ON_MATRICES)

@@ -8,21 +8,27 @@ Operators on matrices can also act on a factored signal L R^T without forming it
 
     misfit(L, R, y) = (Z, ||A(L R^T) - y||),   Z = A*(A(L R^T) - y) as an implicit matrix,
 
-which is all that the low-rank methods ask for.
+which is all that the low-rank methods ask for. Where a basis is known in which A* A is diagonal,
+``spectral`` returns it, and Gaussian steps (``normal.py``) are solved by division.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor
 
 from wellposed.checks import require, shaped
 from wellposed.linalg import ImplicitMatrix
+from wellposed.operators.spectral import Spectral, pixel_basis, singular_basis
 
 Shape = tuple[int, ...]
+
+SMALL_SIGNAL = 512  # elements up to which any linear operator is made a matrix and decomposed
 
 
 class Misfit(NamedTuple):
@@ -33,11 +39,18 @@ class Misfit(NamedTuple):
 
 
 class Operator(ABC):
-    """A forward model with known shapes and nothing random inside."""
+    """A forward model with known shapes and nothing random inside.
+
+    What it can do: ``linear`` (has an adjoint), ``differentiable`` (autograd runs through it),
+    ``pointwise`` (linear, and each measurement reads a single element of the signal, so that
+    A* D A is diagonal for every diagonal D).
+    """
 
     shape_in: Shape
     shape_out: Shape
     linear: bool = False
+    differentiable: bool = True
+    pointwise: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -65,6 +78,34 @@ class LinearOperator(Operator):
     def adjoint(self, y: Tensor) -> Tensor:
         """Map [B, *shape_out] to [B, *shape_in], or one measurement to one signal."""
         return _batched(self.backward, y, self.shape_out, "the measurement")
+
+    def spectral(self) -> Spectral | None:
+        """Return an orthogonal basis in which A* A is diagonal, or None where none is known.
+
+        Computed once. Signals of at most ``SMALL_SIGNAL`` elements always have one.
+        """
+        return self._spectral
+
+    @cached_property
+    def _spectral(self) -> Spectral | None:
+        return self._diagonalise() or self._decompose()
+
+    def _diagonalise(self) -> Spectral | None:
+        """Return the basis that is known from the structure of A."""
+        if not self.pointwise:
+            return None
+        ones = torch.ones(1, *self.shape_in, dtype=torch.float64, device=kind_of(self)[1])
+        return pixel_basis(self.backward(self.forward(ones))[0])
+
+    def _decompose(self) -> Spectral | None:
+        """Return the singular basis of a small operator."""
+        size = numel(self.shape_in)
+        if size > SMALL_SIGNAL:
+            return None
+        dtype, device = kind_of(self)
+        units = torch.eye(size, dtype=dtype, device=device).reshape(size, *self.shape_in)
+        flat = singular_basis(self.forward(units).flatten(1).mT)
+        return flat.reshaped(self.shape_in)
 
 
 class MatrixOperator(LinearOperator):
@@ -107,6 +148,24 @@ def need_linear(operator: Operator, who: str) -> None:
         f"{type(operator).__name__} is not linear",
         f"{who} needs an adjoint",
     )
+
+
+def kind_of(operator: Operator) -> tuple[torch.dtype, torch.device]:
+    """Return the type of an operator's real signals and where its numbers are.
+
+    Float64 where it takes any type; the device is that of the first tensor inside, or the CPU.
+    """
+    known: torch.dtype | None = getattr(operator, "dtype", None)
+    return (known or torch.float64).to_real(), _device(operator)
+
+
+def _device(operator: Operator) -> torch.device:
+    for part in vars(operator).values():
+        if isinstance(part, (Tensor, torch.device)):
+            return part.device if isinstance(part, Tensor) else part
+        if isinstance(part, Operator) and _device(part).type != "cpu":
+            return _device(part)
+    return torch.device("cpu")
 
 
 def numel(shape: Shape) -> int:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from wellposed.checks import require
 from wellposed.linalg import ImplicitMatrix
-from wellposed.operators.base import LinearOperator, MatrixOperator, Operator, Shape
+from wellposed.operators.base import LinearOperator, MatrixOperator, Operator, Shape, kind_of
 from wellposed.operators.dense import measured_gain
+from wellposed.operators.spectral import Spectral
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,14 @@ class Compose(Operator):
     @property
     def dtype(self) -> torch.dtype | None:
         """Type of the numbers inside, None if there are none."""
-        return _dtype(self.inner) or _dtype(self.outer)
+        inner: torch.dtype | None = getattr(self.inner, "dtype", None)
+        outer: torch.dtype | None = getattr(self.outer, "dtype", None)
+        return inner or outer
+
+    @property
+    def differentiable(self) -> bool:  # type: ignore[override]
+        """Whether autograd runs through both."""
+        return self.outer.differentiable and self.inner.differentiable
 
     @property
     def shape_in(self) -> Shape:  # type: ignore[override]
@@ -100,11 +108,29 @@ class LinearCompose(Compose, LinearOperator):
     @cached_property
     def gain(self) -> float:
         """Squared Frobenius norm / dim in, measured (``measured_gain``)."""
-        return measured_gain(self, self.dtype or torch.float64, _device(self))
+        return measured_gain(self, *kind_of(self))
 
     def backward(self, y: Tensor) -> Tensor:
         """Apply the adjoints in reverse order."""
         return self.inner.backward(self.outer.backward(y))
+
+    @property
+    def pointwise(self) -> bool:  # type: ignore[override]
+        """Whether both operators read single elements."""
+        return self.outer.pointwise and self.inner.pointwise
+
+    def _diagonalise(self) -> Spectral | None:
+        """Keep the basis where the outer operator weighs all of its signal alike.
+
+        Then A* A = w C* C for the inner operator C.
+        """
+        if self.pointwise:
+            return super()._diagonalise()
+        outer = self.outer.spectral()
+        if outer is None or bool((outer.weights != outer.weights.flatten()[0]).any()):
+            return None
+        inner = self.inner.spectral()
+        return inner and inner.scaled(float(outer.weights.flatten()[0]))
 
 
 class MatrixCompose(LinearCompose, MatrixOperator):
@@ -124,13 +150,3 @@ class MatrixCompose(LinearCompose, MatrixOperator):
 def _dtype(operator: Operator) -> torch.dtype | None:
     known: torch.dtype | None = getattr(operator, "dtype", None)
     return known
-
-
-def _device(operator: Operator) -> torch.device:
-    """Return the device of the first tensor inside, or the CPU."""
-    for part in vars(operator).values():
-        if isinstance(part, Tensor):
-            return part.device
-        if isinstance(part, Operator) and _device(part).type != "cpu":
-            return _device(part)
-    return torch.device("cpu")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -61,6 +61,7 @@ class Entries(MatrixOperator):
     rows: Tensor
     cols: Tensor
     shape: tuple[int, int]
+    pointwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         n1, n2 = check_shape(self.shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from wellposed.checks import as_tensor, finite, require, whole
 from wellposed.operators.base import LinearOperator, Shape
 from wellposed.operators.dense import DenseProducts
 from wellposed.operators.entries import SparseMatrix, build_pattern
+from wellposed.operators.spectral import Spectral, singular_basis
+
+SHORT_SIDE = 1024  # up to which a dense matrix is decomposed: a few seconds once
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Identity(LinearOperator):
     """
 
     shape: Shape
+    pointwise: ClassVar[bool] = True
 
     def __new__(cls, shape: Any = ()) -> Identity:
         """Make two-dimensional shapes operators on factors."""
@@ -148,6 +152,12 @@ class Matrix(LinearOperator):
         """Return Re(A^H y) for each measurement in the batch."""
         self._match(y, "the measurement", self.dtype)
         return (self.matrix.T @ y.mH.resolve_conj().contiguous()).mT.real
+
+    def _diagonalise(self) -> Spectral | None:
+        """Return the right singular vectors of a dense matrix with a short side."""
+        if isinstance(self.matrix, SparseMatrix) or min(self.matrix.shape) > SHORT_SIDE:
+            return None
+        return singular_basis(self.matrix)
 
     def _match(self, value: Tensor, name: str, dtype: torch.dtype) -> None:
         require(
