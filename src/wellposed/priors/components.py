@@ -64,6 +64,13 @@ class Components:
         """Return the derivative of the denoiser along v, [B, d]."""
         return self._by_rows(self._jvp, sigma, z, v)
 
+    def responsibilities(self, z: Tensor, sigma: float | Tensor) -> Tensor:
+        """Return the posterior probability of each component at z, [B, K], float64."""
+        return self._run(
+            lambda s, rows: self._responsibilities(self._look(rows), s),
+            _variance(sigma, z), [z.flatten(1)],
+        )  # fmt: skip
+
     def mean(self) -> Tensor:
         """Return the mean, [d]."""
         return self.centre + self.log_weights.exp() @ self.family.means

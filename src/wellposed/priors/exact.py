@@ -82,6 +82,14 @@ class ExactPrior(DiffusionPrior):
         require(v.shape == z.shape, f"v has shape {list(v.shape)}, expected {list(z.shape)} like z")
         return self._components.denoise_jvp(z, sigma, v)
 
+    def responsibilities(self, z: Tensor, sigma: float | Tensor = 0.0) -> Tensor:
+        """Return the probability that z came from each component, [B, K], float64.
+
+        Their mean over exact draws is the weights. Arguments as in ``denoise``.
+        """
+        self._check(z, sigma)
+        return self._components.responsibilities(z, sigma)
+
     def sample(self, n: int, seed: int = 0) -> Tensor:
         """Draw n independent signals, [n, *shape].
 
