@@ -18,11 +18,13 @@ from scipy import sparse
 
 from wellposed.codec import decode, encode
 from wellposed.operators import (
+    Blur,
     Compose,
     DenseSensing,
     Entries,
     Hankel,
     Identity,
+    Mask,
     Matrix,
     MatrixOperator,
     RankOneSensing,
@@ -117,13 +119,69 @@ def function_of_matrices(d):
     return from_callable(torch.fft.rfft2, (d.n1, d.n2), linear=True, dtype=d.dtype)
 
 
+def mask(d):
+    return Mask(d.cells(), (2, d.n1, d.n2))
+
+
+def composed_masks(d):
+    cells = Mask(d.cells())
+    kept = d.stream.uniform(cells.shape_out, "kept") < 0.9
+    kept[0] = True
+    return Compose(Mask(kept), cells)
+
+
+def kernel(d, longest_row=4, longest_col=3):
+    return d.stream.normal((min(longest_row, d.n1), min(longest_col, d.n2)), "kernel")
+
+
+def circular_blur(d):
+    return Blur(kernel(d), (2, d.n1, d.n2), "circular")
+
+
+def circular_blurs(d):
+    return Compose(Blur(kernel(d, 2), (d.n1, d.n2), "circular"), circular_blur_of_planes(d))
+
+
+def circular_blur_of_planes(d):
+    return Blur(kernel(d, 3, 2), (d.n1, d.n2), "circular")
+
+
+def valid_blur(d):
+    return Blur(kernel(d), (d.n1, d.n2), "valid")
+
+
+def zero_blur(d):
+    return Blur(d.stream.normal((5, 4), "kernel"), (2, d.n1, d.n2), "zero")
+
+
+def reflecting_blur(d):
+    return Blur(kernel(d), (1, d.n1, d.n2), "reflect")
+
+
+def replicating_blur(d):
+    return Blur(d.stream.uniform((4, 7), "kernel"), (d.n1, d.n2), "replicate")
+
+
+def blur_of_lines(d):
+    return Blur(kernel(d)[0], (d.n1, d.n2), "reflect")
+
+
+def masked_blur(d):
+    blur = circular_blur_of_planes(d)
+    return Compose(Mask(d.cells()), blur)
+
+
 ON_MATRICES = (
     dense_sensing, rank_one, entries, sorted_entries, masked_entries, hankel, plane_identity,
     composed_cells, function_of_matrices,
 )  # fmt: skip
+ON_IMAGES = (
+    mask, composed_masks, circular_blur, circular_blurs, valid_blur, zero_blur, reflecting_blur,
+    replicating_blur, blur_of_lines, masked_blur,
+)  # fmt: skip
 CASES = (
-    *ON_MATRICES, line_identity, matrix, complex_matrix, sparse_matrix, composed_vectors,
-    function_of_vectors,
+    *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,
+    composed_vectors, function_of_vectors,
 )  # fmt: skip
 
 draws = st.builds(
@@ -167,6 +225,11 @@ def check_adjoint(operator, d, tol):
         assert abs(float(left - right)) <= tol * float(image[i].norm() * v[i].norm()) + 1e-300
     assert close(operator(u[1]), image[1], image.norm(), tol)
     assert close(operator.adjoint(v[1]), back[1], back.norm(), tol)
+
+
+def rows_as_real(operator, d):
+    rows = rows_of(operator, d)
+    return torch.cat([rows.real, rows.imag]) if rows.is_complex() else rows
 
 
 def check_spectral(operator, d):
@@ -365,6 +428,14 @@ def test_operators_survive_a_file(make):
     assert torch.equal(again(x), operator(x))
     assert torch.equal(copy.copy(operator)(x), operator(x))
     assert all(tensor.layout == torch.strided for tensor in tensors.values())
+
+
+@every(CASES)
+def test_norm_is_the_largest_singular_value(make):
+    d = Draw(4, 3, Stream(13), F64)
+    operator = make(d)
+    largest = torch.linalg.matrix_norm(rows_as_real(operator, d), 2)
+    assert operator.norm == pytest.approx(float(largest), rel=1e-9)
 
 
 RESCALED = {

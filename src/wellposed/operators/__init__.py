@@ -1,23 +1,30 @@
 """Forward models: what was measured, and how."""
 
 from wellposed.operators.base import LinearOperator, MatrixOperator, Operator
+from wellposed.operators.blur import Blur
 from wellposed.operators.callable import from_callable
 from wellposed.operators.compose import Compose
 from wellposed.operators.entries import Entries
 from wellposed.operators.generic import Identity, Matrix
 from wellposed.operators.hankel import Hankel
+from wellposed.operators.kernels import gaussian_kernel, motion_kernel
+from wellposed.operators.mask import Mask
 from wellposed.operators.sensing import DenseSensing, RankOneSensing
 
 __all__ = [
+    "Blur",
     "Compose",
     "DenseSensing",
     "Entries",
     "Hankel",
     "Identity",
     "LinearOperator",
+    "Mask",
     "Matrix",
     "MatrixOperator",
     "Operator",
     "RankOneSensing",
     "from_callable",
+    "gaussian_kernel",
+    "motion_kernel",
 ]

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from wellposed.checks import require, shaped
-from wellposed.linalg import ImplicitMatrix
+from wellposed.linalg import Callback, ImplicitMatrix, lanczos_svd
 from wellposed.operators.spectral import Spectral, pixel_basis, singular_basis
+from wellposed.rng import Stream
 
 Shape = tuple[int, ...]
 
@@ -43,7 +44,8 @@ class Operator(ABC):
 
     What it can do: ``linear`` (has an adjoint), ``differentiable`` (autograd runs through it),
     ``pointwise`` (linear, and each measurement reads a single element of the signal, so that
-    A* D A is diagonal for every diagonal D).
+    A* D A is diagonal for every diagonal D), ``circulant`` (linear, and commutes with circular
+    shifts along the axes of its Hartley basis).
     """
 
     shape_in: Shape
@@ -51,6 +53,7 @@ class Operator(ABC):
     linear: bool = False
     differentiable: bool = True
     pointwise: ClassVar[bool] = False
+    circulant: bool = False
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
@@ -85,6 +88,22 @@ class LinearOperator(Operator):
         Computed once. Signals of at most ``SMALL_SIGNAL`` elements always have one.
         """
         return self._spectral
+
+    @cached_property
+    def norm(self) -> float:
+        """Largest singular value: from the spectrum, else to about 1e-4 by Lanczos iteration."""
+        spectral = self.spectral()
+        if spectral is not None:
+            return math.sqrt(float(spectral.weights.max()))
+        dtype, device = kind_of(self)
+        size = numel(self.shape_in)
+
+        def normal(columns: Tensor) -> Tensor:
+            x = columns.mT.reshape(-1, *self.shape_in)
+            return self.backward(self.forward(x)).flatten(1).mT
+
+        gram = Callback(torch.Size((size, size)), dtype, device, normal, normal)
+        return math.sqrt(float(lanczos_svd(gram, 1, Stream(0), tol=1e-4).s[0]))
 
     @cached_property
     def _spectral(self) -> Spectral | None:

@@ -119,18 +119,30 @@ class LinearCompose(Compose, LinearOperator):
         """Whether both operators read single elements."""
         return self.outer.pointwise and self.inner.pointwise
 
-    def _diagonalise(self) -> Spectral | None:
-        """Keep the basis where the outer operator weighs all of its signal alike.
+    @property
+    def circulant(self) -> bool:  # type: ignore[override]
+        """Whether both operators commute with the same circular shifts."""
+        outer, inner = self.outer.spectral(), self.inner.spectral()
+        both = self.outer.circulant and self.inner.circulant
+        return both and outer is not None and inner is not None and outer.basis == inner.basis
 
-        Then A* A = w C* C for the inner operator C.
+    def _diagonalise(self) -> Spectral | None:
+        """Keep the basis of A* A = C* (B* B) C, with B the outer operator, where it is known.
+
+        B* B = b I: that of C, with b times its weights. C circulant and B* B diagonal in the
+        same basis: the two commute, and the weights are products.
         """
         if self.pointwise:
             return super()._diagonalise()
-        outer = self.outer.spectral()
-        if outer is None or bool((outer.weights != outer.weights.flatten()[0]).any()):
+        outer, inner = self.outer.spectral(), self.inner.spectral()
+        if outer is None or inner is None:
             return None
-        inner = self.inner.spectral()
-        return inner and inner.scaled(float(outer.weights.flatten()[0]))
+        first = outer.weights.flatten()[0]
+        if bool((outer.weights == first).all()):
+            return inner.scaled(float(first))
+        if self.inner.circulant and outer.basis == inner.basis:
+            return inner.scaled(outer.weights)
+        return None
 
 
 class MatrixCompose(LinearCompose, MatrixOperator):

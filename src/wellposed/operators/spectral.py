@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ class Spectral:
     synthesise
         Coefficients back to signals; the adjoint of ``analyse``, and its inverse on signals.
     basis
-        "pixel" or "hartley" where the change of basis depends on the shape only, else "".
+        "pixel" or "hartley ..." where the change of basis depends on the shape only, else "".
     """
 
     weights: Tensor
@@ -69,9 +70,10 @@ def pixel_basis(weights: Tensor) -> Spectral:
     return Spectral(weights.double(), _same, _same, "pixel")
 
 
-def hartley_basis(weights: Tensor) -> Spectral:
-    """Return the basis of circular convolutions along the last two axes."""
-    return Spectral(weights.double(), hartley, hartley, "hartley")
+def hartley_basis(weights: Tensor, axes: int = 2) -> Spectral:
+    """Return the basis of circular convolutions along the last ``axes`` axes."""
+    change = partial(hartley, axes=axes)
+    return Spectral(weights.double(), change, change, f"hartley {axes}")
 
 
 def singular_basis(matrix: Tensor) -> Spectral:
@@ -112,10 +114,9 @@ def right_singular(table: Tensor) -> tuple[Tensor, Tensor, bool]:
     return weights, right.mT.contiguous(), thin
 
 
-def hartley(x: Tensor) -> Tensor:
-    """Return Re F x - Im F x along the last two axes (the only one of a vector)."""
-    axes = tuple(range(max(1, x.ndim - 2), x.ndim))
-    image: Tensor = torch.fft.fftn(x, dim=axes, norm="ortho")
+def hartley(x: Tensor, axes: int = 2) -> Tensor:
+    """Return Re F x - Im F x along the last ``axes`` axes."""
+    image: Tensor = torch.fft.fftn(x, dim=tuple(range(-axes, 0)), norm="ortho")
     return image.real - image.imag
 
 
