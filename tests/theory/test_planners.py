@@ -1,4 +1,4 @@
-"""Planners: formulas against figures worked out by hand, ranges, labels, and a proved bound."""
+"""Low-rank planners: formulas worked out by hand, ranges, labels, and a proved bound."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,8 @@ from wellposed.task import Task
 from wellposed.theory import pilots, trials
 from wellposed.theory.pilots import PILOTS, pilot
 from wellposed.theory.planner import Sizes, evaluate
-from wellposed.theory.planners_lowrank import PLANNERS, planner
+from wellposed.theory.planners import planner
+from wellposed.theory.planners_lowrank import PLANNERS
 from wellposed.theory.trials import matrix_of
 
 SIZES = Sizes(

@@ -18,6 +18,7 @@ from wellposed.theory.distances import Distances
 from wellposed.theory.line import LineMixture
 from wellposed.theory.path_kl import PathKL, path_kl, relative_to_normal
 from wellposed.theory.propagate import exact_law
+from wellposed.theory.score_error import WrongScore, tilt
 
 
 class Terms(NamedTuple):
@@ -94,6 +95,8 @@ class Split(NamedTuple):
     ----------
     steps
         N.
+    error
+        eps, the L2 error of the scores.
     exact
         Distances of its law from the data.
     path
@@ -103,13 +106,19 @@ class Split(NamedTuple):
     """
 
     steps: int
+    error: float
     exact: Distances
     path: PathKL
     theorem: Terms
 
 
 def split(
-    mixture: LineMixture, steps: int, slopes: float, moment: float, horizon: float = 4.0
+    mixture: LineMixture,
+    steps: int,
+    slopes: float,
+    moment: float,
+    horizon: float = 4.0,
+    error: float = 0.0,
 ) -> Split:
     """Measure ``ExponentialOU(steps, horizon)`` and evaluate its bounds.
 
@@ -121,6 +130,8 @@ def split(
         N and T.
     slopes, moment
         L and m of ``assumptions``.
+    error
+        eps >= 0: the scores are off by this constant.
 
     Examples
     --------
@@ -129,9 +140,10 @@ def split(
     >>> found.exact.tv < found.path.pinsker < found.theorem.total
     True
     """
-    law = exact_law(ExponentialOU(steps, horizon), mixture, from_noise=True)
+    wrong = WrongScore(mixture.prior, tilt(error)) if error else None
+    law = exact_law(ExponentialOU(steps, horizon), mixture, from_noise=True, prior=wrong)
     terms = theorem_terms(
         relative=relative_to_normal(mixture), slopes=slopes, moment=moment, horizon=horizon,
-        steps=steps,
+        steps=steps, error=error,
     )  # fmt: skip
-    return Split(steps, law.distances(), path_kl(mixture, steps, horizon), terms)
+    return Split(steps, error, law.distances(), path_kl(mixture, steps, horizon, wrong), terms)

@@ -18,6 +18,9 @@ from wellposed.task import Method
 DETERMINISTIC_STEPS = (50, 100, 200, 400, 800, 1600)
 STOCHASTIC_STEPS = (50, 100, 200, 400, 800)
 SLACK = 0.1  # of a fitted slope
+# what a slope can say about a bound; it never proves it
+CONSISTENT = "consistent with the proved bound"
+SHALLOWER = "shallower than the proved bound at these lengths"
 
 
 class Bound(NamedTuple):
@@ -37,19 +40,16 @@ class Bound(NamedTuple):
     power: float
     source: str
 
-    def told(self, slope: float) -> str:
-        """Say how a measured slope stands to the bound; it never proves it.
+    def allows(self, slope: float) -> bool:
+        """Tell whether a measured slope is as steep as the bound, within ``SLACK``.
 
         Examples
         --------
-        >>> Bound("d / T", -1.0, "").told(-1.003)
-        'consistent with the proved bound'
-        >>> Bound("d / T", -1.0, "").told(-0.5)
-        'shallower than the proved bound at these lengths'
+        >>> bound = Bound("d / T", -1.0, "")
+        >>> bound.allows(-1.003), bound.allows(-0.5)
+        (True, False)
         """
-        if slope <= self.power + SLACK:
-            return "consistent with the proved bound"
-        return "shallower than the proved bound at these lengths"
+        return slope <= self.power + SLACK
 
 
 class Entrant(NamedTuple):

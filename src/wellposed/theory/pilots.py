@@ -72,7 +72,7 @@ def pilot(planner: Planner[Sizes], sizes: Sizes, seed: int = 0) -> Measured:
 
     Examples
     --------
-    >>> from wellposed.theory.planners_lowrank import planner
+    >>> from wellposed.theory.planners import planner
     >>> found = pilot(planner("scaledgd-completion"), Sizes(40, 30, rank=1))
     >>> 0.05 < found.measured < 0.6
     True

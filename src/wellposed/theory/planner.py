@@ -173,7 +173,7 @@ def evaluate(planner: Planner[S], sizes: S) -> list[Line]:
 
     Examples
     --------
-    >>> from wellposed.theory.planners_lowrank import planner
+    >>> from wellposed.theory.planners import planner
     >>> [line.value for line in evaluate(planner("dof"), Sizes(100, 80, rank=5))]
     [875]
     """

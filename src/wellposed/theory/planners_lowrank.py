@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 
-from wellposed.errors import InputError
 from wellposed.theory.planner import Planner, Quantity, Sizes
 
 GAUSSIAN = "measurements <A_k, M> with independent standard Gaussian A_k"
@@ -146,24 +145,3 @@ PLANNERS: tuple[Planner[Sizes], ...] = (
         "The symmetric rate is a lower bound: the squared error falls no faster than 1 / steps^2.",
     ),
 )  # fmt: skip
-
-
-def planner(name: str) -> Planner[Sizes]:
-    """Return the planner of this id.
-
-    Raises
-    ------
-    InputError
-        There is none.
-
-    Examples
-    --------
-    >>> planner("scaledgd-rpca").quantities[0].formula
-    '1 / (mu r^1.5 kappa)'
-    """
-    for found in PLANNERS:
-        if found.id == name:
-            return found
-    raise InputError(
-        f"there is no planner {name!r}", remedy="take one of: " + ", ".join(p.id for p in PLANNERS)
-    )

@@ -17,6 +17,7 @@ from wellposed.theory.sensitivity import Sensitivity, sensitivities
 from wellposed.theory.unbalanced import HALF_GAPS, Weights, unequal_modes, weights
 
 LENGTHS = (25, 50, 100, 200, 400, 800)  # of the exponential integrator
+ERROR = 0.1  # of the scores, in the last budget
 CHECK_TIMES = (0.05, 0.3, 1.0)
 Watch = Callable[[str], None]
 
@@ -48,7 +49,7 @@ class Study(NamedTuple):
     weights: tuple[Weights, ...]
     lipschitz: float  # of the scores of the data in ``splits``
     moment: float
-    splits: tuple[Split, ...]
+    splits: tuple[Split, ...]  # with exact scores at each length, then with wrong ones
     sensitivities: tuple[Sensitivity, ...]
 
 
@@ -76,11 +77,12 @@ def study(seed: int = 0, watch: Watch | None = None) -> Study:
     weighed = tuple(weights(half_gap) for half_gap in HALF_GAPS)
     tell("budget of the exponential integrator")
     slopes, moment = lipschitz(data.prior), second_moment(data.prior)
-    splits = tuple(split(data, steps, slopes, moment) for steps in LENGTHS)
+    splits = [split(data, steps, slopes, moment) for steps in LENGTHS]
+    splits.append(split(data, LENGTHS[-1], slopes, moment, error=ERROR))
     tell("wrong scores")
     wrong = sensitivities(mixture)
     return Study(
-        seed, mixture, checks, tuple(rates), few, weighed, slopes, moment, splits, wrong
+        seed, mixture, checks, tuple(rates), few, weighed, slopes, moment, tuple(splits), wrong
     )  # fmt: skip
 
 
