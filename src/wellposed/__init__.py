@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
+    from wellposed.priors.load import load_prior as load_prior
     from wellposed.priors.lowrank import LowRank as LowRank
     from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
     from wellposed.priors.mixture import GaussianMixture as GaussianMixture
@@ -91,6 +92,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Subgradient": "lowrank.subgradient",
     "ULA": "samplers.langevin",
     "WellposedError": "errors",
+    "load_prior": "priors.load",
     "log_likelihood": "density",
     "recover": "recovery",
     "resume": "resuming",

@@ -1,0 +1,1 @@
+"""Networks that were trained elsewhere: their architecture, and readers of their files."""
