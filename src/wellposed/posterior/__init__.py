@@ -1,0 +1,1 @@
+"""Posterior samplers: one file a method, named as in the paper."""
