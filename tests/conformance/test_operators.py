@@ -21,7 +21,9 @@ from wellposed.operators import (
     Blur,
     Compose,
     DenseSensing,
+    Downsample,
     Entries,
+    Fourier,
     Hankel,
     Identity,
     Mask,
@@ -171,13 +173,44 @@ def masked_blur(d):
     return Compose(Mask(d.cells()), blur)
 
 
+def bicubic_downsample(d):
+    return Downsample(2, (2, 2 * d.n1, 2 * d.n2))
+
+
+def box_downsample(d):
+    return Downsample(3, (3 * d.n1, 3), "box")
+
+
+def downsampled_blur(d):
+    blur = Blur(d.stream.uniform((3, 3), "kernel"), (2 * d.n1, 2 * d.n2), "replicate")
+    return Compose(Downsample(2, blur.shape), blur)
+
+
+def fourier(d):
+    return Fourier(d.cells(), (2, d.n1, d.n2))
+
+
+def fourier_of_lines(d):
+    return Fourier(d.cells()[d.n1 // 2], (d.n1, d.n2))
+
+
+def coils(d):
+    maps = torch.view_as_complex(d.stream.normal((3, d.n1, d.n2, 2), "maps"))
+    return Fourier(d.cells(), (2, d.n1, d.n2), maps)
+
+
+def fourier_of_blur(d):
+    return Compose(Fourier(d.cells()), circular_blur_of_planes(d))
+
+
 ON_MATRICES = (
     dense_sensing, rank_one, entries, sorted_entries, masked_entries, hankel, plane_identity,
     composed_cells, function_of_matrices,
 )  # fmt: skip
 ON_IMAGES = (
     mask, composed_masks, circular_blur, circular_blurs, valid_blur, zero_blur, reflecting_blur,
-    replicating_blur, blur_of_lines, masked_blur,
+    replicating_blur, blur_of_lines, masked_blur, bicubic_downsample, box_downsample,
+    downsampled_blur, fourier, fourier_of_lines, coils, fourier_of_blur,
 )  # fmt: skip
 CASES = (
     *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,

@@ -4,7 +4,9 @@ from wellposed.operators.base import LinearOperator, MatrixOperator, Operator
 from wellposed.operators.blur import Blur
 from wellposed.operators.callable import from_callable
 from wellposed.operators.compose import Compose
+from wellposed.operators.downsample import Downsample
 from wellposed.operators.entries import Entries
+from wellposed.operators.fourier import Fourier, cartesian_mask
 from wellposed.operators.generic import Identity, Matrix
 from wellposed.operators.hankel import Hankel
 from wellposed.operators.kernels import gaussian_kernel, motion_kernel
@@ -15,7 +17,9 @@ __all__ = [
     "Blur",
     "Compose",
     "DenseSensing",
+    "Downsample",
     "Entries",
+    "Fourier",
     "Hankel",
     "Identity",
     "LinearOperator",
@@ -24,6 +28,7 @@ __all__ = [
     "MatrixOperator",
     "Operator",
     "RankOneSensing",
+    "cartesian_mask",
     "from_callable",
     "gaussian_kernel",
     "motion_kernel",

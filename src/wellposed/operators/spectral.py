@@ -96,8 +96,24 @@ def singular_basis(matrix: Tensor) -> Spectral:
     return Spectral(torch.cat([weights, unseen]), analyse, synthesise)
 
 
-def right_singular(table: Tensor) -> tuple[Tensor, Tensor, bool]:
+def product_basis(rows: Tensor, cols: Tensor, shape: tuple[int, ...]) -> Spectral:
+    """Return the basis of X -> rows X cols^T on the last two axes of signals of this shape."""
+    (high, v), (wide, u) = (right_singular(table, whole=True)[:2] for table in (rows, cols))
+    weights = (high[:, None] * wide).expand(shape)
+
+    def analyse(x: Tensor) -> Tensor:
+        return v.to(x).mT @ x @ u.to(x)
+
+    def synthesise(c: Tensor) -> Tensor:
+        return v.to(c) @ c @ u.to(c).mT
+
+    return Spectral(weights, analyse, synthesise)
+
+
+def right_singular(table: Tensor, *, whole: bool = False) -> tuple[Tensor, Tensor, bool]:
     """Return squared singular values, right singular vectors [n, k], and whether k < n.
+
+    ``whole`` asks for k = n, with zeros where A has no more singular values.
 
     Computed in float64 from the table or its triangular factor, never from a Gram matrix, so
     that small singular values keep their digits.
@@ -106,7 +122,7 @@ def right_singular(table: Tensor) -> tuple[Tensor, Tensor, bool]:
     m, n = table.shape
     if m > n:
         table = torch.linalg.qr(table, mode="r")[1]
-    thin = 2 * m <= n
+    thin = 2 * m <= n and not whole
     _, s, right = torch.linalg.svd(table, full_matrices=not thin)
     weights = s.square()
     if not thin:
