@@ -9,6 +9,7 @@ from wellposed.priors.exact import ExactPrior
 from wellposed.priors.gaussian import Gaussian
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.priors.mixture import GaussianMixture
+from wellposed.priors.network import NetworkPrior
 
 __all__ = [
     "Denoiser",
@@ -20,6 +21,7 @@ __all__ = [
     "LowRank",
     "LowRankPlusIdentity",
     "LowRankPlusSparse",
+    "NetworkPrior",
     "from_eps",
     "from_flow",
     "from_score",

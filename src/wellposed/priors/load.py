@@ -1,39 +1,65 @@
-"""The verb ``load_prior``: a prior from its file or folder."""
+"""The verb ``load_prior``: a prior by its name, or from its file or folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wellposed.errors import FileError
+from wellposed.priors.checkpoint import read_prior
 from wellposed.priors.diffusion import DiffusionPrior
+from wellposed.priors.network import NetworkPrior
+
+FILE = "prior.safetensors"  # in the folder of a training
+_SHIPPED = Path(__file__).parents[1] / "data" / "priors"
 
 
-def load_prior(path: str | Path) -> DiffusionPrior:
-    """Load a pretrained prior.
+def shipped() -> dict[str, Path]:
+    """Return the priors that come with the package: name and file."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.safetensors"))}
+
+
+def load_prior(
+    name_or_path: str | Path, *, shape: tuple[int, ...] | None = None, half: bool = False
+) -> DiffusionPrior:
+    """Load a trained prior.
 
     Parameters
     ----------
-    path
-        A folder that diffusers saved: config.json and scheduler_config.json with safetensors
-        weights, or a pipeline's folder with ``unet`` and ``scheduler``.
+    name_or_path
+        "photo" (colour photographs) or "fashion" (grey clothes, 32 x 32), which come with the
+        package; the file or folder that ``wellposed train`` wrote; or a folder that diffusers
+        saved: config.json and scheduler_config.json with safetensors weights, or a pipeline's
+        folder with ``unet`` and ``scheduler``.
+    shape
+        Of one signal, where the network takes several: "photo" works on [3, H, W] with H and W
+        divisible by 16. None takes the shape in the file.
+    half
+        Compute one of our networks in bfloat16: about twice as fast where the processor has it.
 
     Returns
     -------
     DiffusionPrior
-        For images from -1 to 1.
+        For images from -1 to 1, unless it was trained on other data.
 
     Raises
     ------
     FileError
         Nothing is there, a file is damaged, or it describes what cannot be loaded.
+    InputError
+        The network does not take this shape.
     """
-    path = Path(path)
-    if path.is_dir():
+    path = shipped().get(str(name_or_path), Path(name_or_path))
+    if path.is_dir() and (path / FILE).is_file():
+        path = path / FILE
+    if path.is_dir() and shape is None and not half:
         from wellposed.priors.foreign.diffusers import read_diffusers
 
         return read_diffusers(path)
-    raise FileError(
-        f"there is no folder {path}",
-        "a prior is loaded from a folder that diffusers saved",
-        "check the path",
-    )
+    if not path.is_file():
+        raise FileError(
+            f"there is no prior {str(name_or_path)!r}",
+            "it is neither a name, nor a file, nor a folder that can be read this way",
+            f"take one of {', '.join(shipped())}, or check the path",
+        )
+    prior: NetworkPrior = read_prior(path, half=half)
+    return prior if shape is None else prior.at(shape)

@@ -1,0 +1,1 @@
+"""Training denoisers from clean signals."""
