@@ -17,10 +17,12 @@ Y = Stream(1).normal((1500, 3), "y")
 
 
 def test_the_distance_on_the_line_is_that_of_the_best_matching():
-    x, y = X[:6, :1], Y[:4, :1]
+    x, y = X[:6, 0], Y[:4, 0]
     # both sets repeated to twelve points: the optimal matching is the sorted one
     a, b = (z.repeat_interleave(12 // len(z), 0).sort(0).values for z in (x, y))
-    assert float(line_w2(x, y)) == pytest.approx(float((a - b).square().mean().sqrt()), abs=1e-14)
+    assert float(line_w2(x[None], y[None])) == pytest.approx(
+        float((a - b).square().mean().sqrt()), abs=1e-14
+    )
 
 
 def test_sliced_distance_of_gaussians():

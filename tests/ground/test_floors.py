@@ -16,8 +16,8 @@ FLOORS = (
     {"lowrank", "bilinear", "samplers", "posterior"},
     {"run", "store", "progress", "result", "defaults", "selection", "recovery", "training",
      "sampling", "generation", "shards", "draws", "density", "resuming"},
-    {"evaluation", "theory"},
     {"io", "datasets"},
+    {"evaluation", "theory"},
     {"jobs", "report", "cluster"},
     {"cli"},
     {"__init__", "__main__"},
@@ -72,14 +72,16 @@ def test_files_and_functions_stay_small():
 
 def test_nothing_is_unpickled_or_evaluated_and_no_assert_is_left():
     risky = {"eval", "exec", "pickle", "marshal", "shelve"}
+    arrays_only = ROOT / "datasets" / "lpips.py"  # an unpickler that is tested to build no more
     seen = []
     for path in FILES:
+        banned = risky - {"pickle"} if path == arrays_only else risky
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Assert):
                 seen.append(f"{path.name}:{node.lineno} assert")
-            if isinstance(node, ast.Name) and node.id in risky:
+            if isinstance(node, ast.Name) and node.id in banned:
                 seen.append(f"{path.name}:{node.lineno} {node.id}")
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 names = [a.name for a in node.names] + [getattr(node, "module", "") or ""]
-                seen += [f"{path.name} {n}" for n in names if n.split(".")[0] in risky]
+                seen += [f"{path.name} {n}" for n in names if n.split(".")[0] in banned]
     assert seen == []

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from wellposed.datasets.cache import cache_folder, files_of
 from wellposed.datasets.catalogue import RECIPES
+from wellposed.datasets.lpips import fetch_lpips, lpips_weights
 from wellposed.datasets.recipe import Recipe
 from wellposed.errors import InputError
 from wellposed.io import Stack, Table
 
-__all__ = ["RECIPES", "Recipe", "cache_folder", "fetch", "load", "recipe"]
+__all__ = [
+    "RECIPES", "Recipe", "cache_folder", "fetch", "fetch_lpips", "load", "lpips_weights", "recipe",
+]  # fmt: skip
 
 
 def recipe(name: str) -> Recipe:

