@@ -29,8 +29,10 @@ from wellposed.operators import (
     Mask,
     Matrix,
     MatrixOperator,
+    Radon,
     RankOneSensing,
     from_callable,
+    random_projection,
 )
 from wellposed.operators.entries import MaskedEntries, SortedEntries, build_pattern
 from wellposed.rng import Stream
@@ -203,6 +205,18 @@ def fourier_of_blur(d):
     return Compose(Fourier(d.cells()), circular_blur_of_planes(d))
 
 
+def radon(d):
+    return Radon(d.stream.uniform((4,), "angles") * 180, (2, d.n1, d.n2))
+
+
+def narrow_radon(d):
+    return Radon(d.stream.uniform((3,), "angles") * 360, (d.n1, d.n2), 2)
+
+
+def projection(d):
+    return random_projection(4, (1, d.n1, d.n2), dtype=d.dtype)
+
+
 ON_MATRICES = (
     dense_sensing, rank_one, entries, sorted_entries, masked_entries, hankel, plane_identity,
     composed_cells, function_of_matrices,
@@ -211,6 +225,7 @@ ON_IMAGES = (
     mask, composed_masks, circular_blur, circular_blurs, valid_blur, zero_blur, reflecting_blur,
     replicating_blur, blur_of_lines, masked_blur, bicubic_downsample, box_downsample,
     downsampled_blur, fourier, fourier_of_lines, coils, fourier_of_blur,
+    radon, narrow_radon, projection,
 )  # fmt: skip
 CASES = (
     *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,

@@ -7,10 +7,12 @@ from wellposed.operators.compose import Compose
 from wellposed.operators.downsample import Downsample
 from wellposed.operators.entries import Entries
 from wellposed.operators.fourier import Fourier, cartesian_mask
-from wellposed.operators.generic import Identity, Matrix
+from wellposed.operators.generic import Identity, Matrix, random_projection
 from wellposed.operators.hankel import Hankel
 from wellposed.operators.kernels import gaussian_kernel, motion_kernel
 from wellposed.operators.mask import Mask
+from wellposed.operators.phase import PhaseRetrieval, coded_mask
+from wellposed.operators.radon import Radon
 from wellposed.operators.sensing import DenseSensing, RankOneSensing
 
 __all__ = [
@@ -27,9 +29,13 @@ __all__ = [
     "Matrix",
     "MatrixOperator",
     "Operator",
+    "PhaseRetrieval",
+    "Radon",
     "RankOneSensing",
     "cartesian_mask",
+    "coded_mask",
     "from_callable",
     "gaussian_kernel",
     "motion_kernel",
+    "random_projection",
 ]

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from wellposed.checks import require, shaped
+from wellposed.errors import CapabilityError
 from wellposed.linalg import Callback, ImplicitMatrix, lanczos_svd
 from wellposed.operators.spectral import Spectral, pixel_basis, singular_basis
 from wellposed.rng import Stream
@@ -63,6 +64,26 @@ class Operator(ABC):
         """Map [B, *shape_in] to [B, *shape_out], or one signal to one measurement."""
         return _batched(self.forward, x, self.shape_in, "the signal")
 
+    def pullback(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return J(x)* v for each item of a batch: the derivative of Re <A(x), v> in x.
+
+        Raises
+        ------
+        CapabilityError
+            The operator is not differentiable.
+        """
+        require(
+            self.differentiable,
+            f"{type(self).__name__} is not differentiable",
+            "a gradient in the signal was asked for",
+            "use a method that needs the likelihood only",
+            error=CapabilityError,
+        )
+        with torch.enable_grad():
+            at = x.detach().requires_grad_()
+            back: Tensor = torch.autograd.grad(self.forward(at), at, v)[0]
+        return back
+
 
 class LinearOperator(Operator):
     """A forward model with an adjoint."""
@@ -72,6 +93,10 @@ class LinearOperator(Operator):
     @abstractmethod
     def backward(self, y: Tensor) -> Tensor:
         """Map [B, *shape_out] to [B, *shape_in] by the adjoint."""
+
+    def pullback(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return A* v, which does not depend on x."""
+        return self.backward(v)
 
     @property
     @abstractmethod

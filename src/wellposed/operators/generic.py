@@ -16,10 +16,11 @@ from scipy import sparse
 from torch import Tensor
 
 from wellposed.checks import as_tensor, finite, require, whole
-from wellposed.operators.base import LinearOperator, Shape
+from wellposed.operators.base import LinearOperator, Shape, numel
 from wellposed.operators.dense import DenseProducts
 from wellposed.operators.entries import SparseMatrix, build_pattern
 from wellposed.operators.spectral import Spectral, singular_basis
+from wellposed.rng import Stream
 
 SHORT_SIDE = 1024  # up to which a dense matrix is decomposed: a few seconds once
 
@@ -92,11 +93,13 @@ class Matrix(LinearOperator):
     ----------
     matrix
         A, [m, n], real or complex; dense, or anything of scipy.sparse.
+    shape
+        Shape of one signal, with n elements in all; by default (n,).
 
     Raises
     ------
     InputError
-        Not two-dimensional, empty, or not finite.
+        Not two-dimensional, empty, or not finite; a shape with another number of elements.
 
     Examples
     --------
@@ -107,6 +110,7 @@ class Matrix(LinearOperator):
     """
 
     matrix: Tensor | SparseMatrix
+    shape: Shape = ()
 
     def __post_init__(self) -> None:
         table = self.matrix
@@ -118,6 +122,13 @@ class Matrix(LinearOperator):
         )
         object.__setattr__(self, "matrix", table)
         finite(self._numbers, "matrix")
+        shape = checked_shape(self.shape, "shape") if self.shape else (table.shape[1],)
+        require(
+            numel(shape) == table.shape[1],
+            f"shape {list(shape)} has {numel(shape)} elements, matrix {table.shape[1]} columns",
+            "each element of the signal has a column",
+        )
+        object.__setattr__(self, "shape", shape)
 
     @property
     def _numbers(self) -> Tensor:
@@ -130,8 +141,8 @@ class Matrix(LinearOperator):
 
     @property
     def shape_in(self) -> Shape:  # type: ignore[override]
-        """(n,)."""
-        return (self.matrix.shape[1],)
+        """The shape of one signal."""
+        return self.shape
 
     @property
     def shape_out(self) -> Shape:  # type: ignore[override]
@@ -144,20 +155,21 @@ class Matrix(LinearOperator):
         return float(self._numbers.abs().double().square().sum()) / self.matrix.shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply each real vector in the batch."""
+        """Multiply each real signal in the batch."""
         self._match(x, "the signal", self.dtype.to_real())
-        return (self.matrix @ x.to(self.dtype).mT.contiguous()).mT
+        return (self.matrix @ x.flatten(1).to(self.dtype).mT.contiguous()).mT
 
     def backward(self, y: Tensor) -> Tensor:
         """Return Re(A^H y) for each measurement in the batch."""
         self._match(y, "the measurement", self.dtype)
-        return (self.matrix.T @ y.mH.resolve_conj().contiguous()).mT.real
+        back = (self.matrix.T @ y.mH.resolve_conj().contiguous()).mT.real
+        return back.reshape(-1, *self.shape)
 
     def _diagonalise(self) -> Spectral | None:
         """Return the right singular vectors of a dense matrix with a short side."""
         if isinstance(self.matrix, SparseMatrix) or min(self.matrix.shape) > SHORT_SIDE:
             return None
-        return singular_basis(self.matrix)
+        return singular_basis(self.matrix).reshaped(self.shape)
 
     def _match(self, value: Tensor, name: str, dtype: torch.dtype) -> None:
         require(
@@ -166,6 +178,40 @@ class Matrix(LinearOperator):
             f"expected {dtype} on {self.matrix.device} for a matrix of {self.dtype}",
             remedy="convert one of the two with .to(...)",
         )
+
+
+def random_projection(
+    count: int, shape: Shape, *, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> Matrix:
+    """Project a signal on random directions: entries N(0, 1 / count), so E |A x|^2 = |x|^2.
+
+    Parameters
+    ----------
+    count
+        Number of measurements, >= 1.
+    shape
+        Shape of one signal.
+    seed
+        Of the directions, which are part of the operator.
+    dtype
+        Of the matrix, and of the signals that it takes.
+
+    Raises
+    ------
+    InputError
+        A number out of range.
+
+    Examples
+    --------
+    >>> import wellposed as wp
+    >>> wp.operators.random_projection(5, (3, 4, 4)).shape_out
+    (5,)
+    """
+    whole(count, "count")
+    whole(seed, "seed", 0)
+    size = checked_shape(shape, "shape")
+    table = Stream(seed).normal((count, numel(size)), "projection", dtype=dtype)
+    return Matrix(table / count**0.5, size)
 
 
 def checked_shape(shape: Any, name: str) -> Shape:
