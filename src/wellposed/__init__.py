@@ -24,12 +24,18 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.lowrank.alternating import AlternatingMinimization as AlternatingMinimization
     from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
     from wellposed.lowrank.gradient_descent import GradientDescent as GradientDescent
+    from wellposed.lowrank.hooi import HOOI as HOOI
     from wellposed.lowrank.overparametrized import OverparametrizedGD as OverparametrizedGD
     from wellposed.lowrank.robust_pca import RobustPCA as RobustPCA
     from wellposed.lowrank.scaled_gd import ScaledGD as ScaledGD
     from wellposed.lowrank.scaled_gd_lambda import ScaledGDLambda as ScaledGDLambda
     from wellposed.lowrank.scaled_subgradient import ScaledSubgradient as ScaledSubgradient
     from wellposed.lowrank.subgradient import Subgradient as Subgradient
+    from wellposed.lowrank.tensor_gradient_descent import (
+        TensorGradientDescent as TensorGradientDescent,
+    )
+    from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD as TensorScaledGD
+    from wellposed.multilinear import Tucker as Tucker
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
@@ -37,9 +43,12 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.priors.lowrank import LowRank as LowRank
     from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
     from wellposed.priors.mixture import GaussianMixture as GaussianMixture
+    from wellposed.priors.tucker import LowTucker as LowTucker
+    from wellposed.priors.tucker import LowTuckerPlusSparse as LowTuckerPlusSparse
     from wellposed.problem import Problem as Problem
     from wellposed.recovery import recover as recover
     from wellposed.result import Recovery as Recovery
+    from wellposed.result_tensor import TensorRecovery as TensorRecovery
     from wellposed.resuming import resume as resume
     from wellposed.run import Status as Status
     from wellposed.samplers.accelerated_ode import AcceleratedODE as AcceleratedODE
@@ -75,9 +84,12 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Gaussian": "priors.gaussian",
     "GaussianMixture": "priors.mixture",
     "GradientDescent": "lowrank.gradient_descent",
+    "HOOI": "lowrank.hooi",
     "Heun": "samplers.heun",
     "LowRank": "priors.lowrank",
     "LowRankPlusSparse": "priors.lowrank",
+    "LowTucker": "priors.tucker",
+    "LowTuckerPlusSparse": "priors.tucker",
     "MALA": "samplers.langevin",
     "OverparametrizedGD": "lowrank.overparametrized",
     "PFEuler": "samplers.pf_euler",
@@ -90,6 +102,10 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "SelfCalibration": "bilinear.self_calibration",
     "Status": "run",
     "Subgradient": "lowrank.subgradient",
+    "TensorGradientDescent": "lowrank.tensor_gradient_descent",
+    "TensorRecovery": "result_tensor",
+    "TensorScaledGD": "lowrank.tensor_scaled_gd",
+    "Tucker": "multilinear",
     "ULA": "samplers.langevin",
     "WellposedError": "errors",
     "load_prior": "priors.load",

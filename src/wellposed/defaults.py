@@ -11,10 +11,12 @@ from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.robust_pca import RobustPCA
 from wellposed.lowrank.scaled_gd import ScaledGD
 from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
+from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD
 from wellposed.operators.entries import Entries
 from wellposed.operators.hankel import Hankel
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
+from wellposed.priors.tucker import LowTucker
 from wellposed.problem import Problem
 from wellposed.samplers.dpm_solver import DPMSolverPP2M
 
@@ -58,6 +60,10 @@ RULES = (
     Rule(
         "LowRank", "any other linear operator", "ScaledGD",
         lambda problem, prior: isinstance(prior, LowRank), ScaledGD,
+    ),
+    Rule(
+        "LowTucker", "any linear operator on tensors", "TensorScaledGD",
+        lambda problem, prior: isinstance(prior, LowTucker), TensorScaledGD,
     ),
     Rule(
         "DiffusionPrior", "none: wp.sample", "DPMSolverPP2M",

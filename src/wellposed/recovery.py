@@ -20,11 +20,14 @@ from wellposed.errors import CapabilityError, StoreError
 from wellposed.lowrank.biases import Biases, fit_biases
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.setting import Factors, relative_error
+from wellposed.multilinear import Tucker
+from wellposed.multilinear import relative_error as tensor_error
 from wellposed.operators.entries import Entries
 from wellposed.priors.lowrank import LowRank
 from wellposed.problem import Problem
 from wellposed.progress import Progress
-from wellposed.result import Recovery, as_numpy
+from wellposed.result import Recovery
+from wellposed.result_tensor import TensorRecovery
 from wellposed.rng import Stream
 from wellposed.run import Driver, Outcome, Record, as_records
 from wellposed.selection import Candidate, choose
@@ -33,6 +36,8 @@ from wellposed.task import Method, Task
 
 STEPS = 500
 TOLERANCE = 1e-6
+
+Truth = Tensor | Factors | Tucker | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +64,7 @@ def recover(
     truth: Any = None,
     progress: bool = False,
     checkpoint_seconds: float = 30.0,
-) -> Recovery:
+) -> Any:
     """Recover a signal from a measurement.
 
     Parameters
@@ -67,7 +72,7 @@ def recover(
     problem
         What was measured, how, with which noise.
     prior
-        What signals look like: ``LowRank``, ``LowRankPlusSparse``.
+        What signals look like: ``LowRank``, ``LowTucker``, or either ``PlusSparse``.
     method
         How to solve; None takes the default of ``wellposed methods``.
     steps
@@ -80,7 +85,8 @@ def recover(
         Run folder: checkpoints, result, manifest. The same call with the same folder goes on
         where the last one stopped.
     truth
-        The true signal, [n1, n2] or its factors: the trace then holds the relative error.
+        The true signal, dense or its factors (left, right) or ``Tucker(core, factors)``: the
+        trace then holds the relative error.
     progress
         Show a progress bar.
     checkpoint_seconds
@@ -88,7 +94,7 @@ def recover(
 
     Returns
     -------
-    Recovery
+    Recovery or TensorRecovery
         Factors, status and trace. Not converging is a status, never an exception.
 
     Raises
@@ -119,16 +125,16 @@ def recover(
     if folder is not None:
         done = _claim(folder, request)
         if done is not None:
-            return as_numpy(done) if problem.as_numpy else done
+            return done.as_numpy() if problem.as_numpy else done
     with Progress(request.steps, shown=progress) as bar:
         result = solve(request, folder, truth_of(truth), bar.record, bar.candidate)
     if folder is not None:
         save_tree(folder.path / "result.safetensors", result)
         folder.finish(result.status.value, result.status.value == "interrupted")
-    return as_numpy(result) if problem.as_numpy else result
+    return result.as_numpy() if problem.as_numpy else result
 
 
-def resume(folder: str | Path, *, progress: bool = False) -> Recovery:
+def resume(folder: str | Path, *, progress: bool = False) -> Any:
     """Go on with an interrupted run from its folder alone, to the same result.
 
     Parameters
@@ -162,10 +168,10 @@ def resume(folder: str | Path, *, progress: bool = False) -> Recovery:
 def solve(
     request: Request,
     folder: RunFolder | None,
-    truth: Tensor | Factors | None,
+    truth: Truth,
     watch: Callable[[Record], None] | None = None,
     watch_choice: Callable[[Candidate], None] | None = None,
-) -> Recovery:
+) -> Recovery | TensorRecovery:
     """Choose what was left open, take off biases, drive the method."""
     stream = Stream(request.seed)
     prior = request.prior
@@ -182,9 +188,11 @@ def solve(
     outcome = _drive(request, method, plan, folder, truth, watch)
     finish = getattr(method, "finish", None)
     value = finish(plan, outcome.state) if finish else outcome.reading.value
+    ended = (outcome.status, outcome.step, outcome.trace, getattr(value, "sparse", None))
+    if hasattr(value, "core"):
+        return TensorRecovery(value.core, value.factors, *ended, method=method, choice=tried)
     return Recovery(
-        value.left, value.right, outcome.status, outcome.step, outcome.trace,
-        sparse=getattr(value, "sparse", None), biases=getattr(value, "biases", biases),
+        value.left, value.right, *ended, biases=getattr(value, "biases", biases),
         rank=value.left.shape[1], ridge=getattr(prior, "ridge", 0.0), method=method, choice=tried,
     )  # fmt: skip
 
@@ -194,10 +202,10 @@ def _named(default: Any) -> Any:
     return None if isinstance(default, CountScaledGD) else default
 
 
-def truth_of(truth: Any) -> Tensor | Factors | None:
+def truth_of(truth: Any) -> Truth:
     """Turn the caller's truth into a tensor or factors."""
-    if truth is None:
-        return None
+    if truth is None or isinstance(truth, Tucker):
+        return truth
     if isinstance(truth, (tuple, list)) and len(truth) == 2:
         return Factors(as_tensor(truth[0], "truth"), as_tensor(truth[1], "truth"))
     return as_tensor(truth, "truth")
@@ -220,7 +228,7 @@ def _check(request: Request) -> Request:
     return request
 
 
-def _claim(folder: RunFolder, request: Request) -> Recovery | None:
+def _claim(folder: RunFolder, request: Request) -> Recovery | TensorRecovery | None:
     """Open the folder for this request; return the result if the run there is finished."""
     about: dict[str, Any] = {"kind": "recover", "seed": request.seed}
     try:
@@ -237,7 +245,7 @@ def _claim(folder: RunFolder, request: Request) -> Recovery | None:
             remedy="restore the file, or run again in a new folder",
             error=StoreError,
         )
-        result: Recovery = load_tree(finished)
+        result: Recovery | TensorRecovery = load_tree(finished)
         return result
     if "unstored" not in about and not (folder.path / "problem.safetensors").exists():
         save_tree(folder.path / "problem.safetensors", request)
@@ -249,7 +257,7 @@ def _drive(
     method: Method,
     plan: Any,
     folder: RunFolder | None,
-    truth: Tensor | Factors | None,
+    truth: Truth,
     watch: Callable[[Record], None] | None,
 ) -> Outcome:
     kept = None if folder is None else folder.checkpoint()
@@ -262,11 +270,17 @@ def _drive(
     return driver.run(method, plan, method.init(plan, Stream(request.seed)))
 
 
-def error_against(truth: Tensor | Factors | None) -> Callable[[Any], float] | None:
+def error_against(truth: Any) -> Callable[[Any], float] | None:
     """Return the function that measures a reading's relative error."""
     if truth is None:
         return None
-    return lambda value: relative_error(Factors(value.left, value.right), truth)
+
+    def error(value: Any) -> float:
+        if isinstance(value, Tucker):
+            return tensor_error(value, truth)
+        return relative_error(Factors(value.left, value.right), truth)
+
+    return error
 
 
 def _without_biases(problem: Problem, prior: Any, method: Any) -> tuple[Problem, Biases | None]:

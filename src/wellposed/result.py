@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -107,21 +107,18 @@ class Recovery:
             values = values + self.biases.mean + on_rows[i] + on_cols[j]
         return values.numpy() if isinstance(self.left, np.ndarray) else values
 
-
-def as_numpy(recovery: Recovery) -> Recovery:
-    """Return the same recovery with numpy arrays in place of tensors."""
-    from dataclasses import replace
-
-    biases = recovery.biases
-    if biases is not None:
-        biases = Biases(biases.mean, _numpy(biases.rows), _numpy(biases.cols))
-    return replace(
-        recovery,
-        left=_numpy(recovery.left),
-        right=_numpy(recovery.right),
-        sparse=_numpy(recovery.sparse),
-        biases=biases,
-    )
+    def as_numpy(self) -> Recovery:
+        """Return the same recovery with numpy arrays in place of tensors."""
+        biases = self.biases
+        if biases is not None:
+            biases = Biases(biases.mean, _numpy(biases.rows), _numpy(biases.cols))
+        return replace(
+            self,
+            left=_numpy(self.left),
+            right=_numpy(self.right),
+            sparse=_numpy(self.sparse),
+            biases=biases,
+        )
 
 
 def _torch(array: Any) -> Tensor:

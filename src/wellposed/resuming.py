@@ -32,4 +32,5 @@ def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Draws:
     """
     if RunFolder(Path(folder)).manifest().get("kind") == "sample":
         return sampling.resume(folder, progress=progress)
-    return recovery.resume(folder, progress=progress)
+    found: Recovery | Draws = recovery.resume(folder, progress=progress)
+    return found

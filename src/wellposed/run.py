@@ -59,7 +59,7 @@ _TEXT = {
     Status.MAX_STEPS: "The steps ran out before the stopping rule was met: allow more steps, "
     "or loosen tol.",
     Status.DIVERGED: "The residual grew or became non-finite; the last sound iterate is returned. "
-    "Use a smaller step_size or rank, a ridge, or a method made for these data.",
+    "Use a smaller step_size or rank, a ridge or damping, or a method made for these data.",
     Status.INTERRUPTED: "The run was interrupted; it can be resumed from its folder.",
 }
 

@@ -24,6 +24,8 @@ POSITIVE = STREAM.normal((N1, 2), "p") @ STREAM.normal((N1, 2), "p").T
 MATRICES = STREAM.normal((300, N1, N2), "a")
 SQUARES = STREAM.normal((300, N1, N1), "b")
 MASK = STREAM.uniform((N1, N2), "mask") < 0.7
+CUBE = torch.einsum("ia,ja,ka->ijk", *(STREAM.normal((n, 2), f"t{n}") for n in (N1, N2, 10)))
+SEEN = STREAM.uniform(CUBE.shape, "seen") < 0.5
 
 
 def table(dtype=torch.float64):
@@ -46,6 +48,15 @@ def stack(dtype=torch.float64):
     return wp.Problem(y.to(dtype), wp.operators.Identity((N1, N2)))
 
 
+def cube(dtype=torch.float64):
+    return wp.Problem(CUBE[SEEN].to(dtype), wp.operators.TensorEntries.from_mask(SEEN))
+
+
+def whole_cube(dtype=torch.float64):
+    return wp.Problem(CUBE.to(dtype), wp.operators.Identity(tuple(CUBE.shape)))
+
+
+TUCKER = wp.LowTucker((2, 2, 2))
 RANK, SPARSE = wp.LowRank(2), wp.LowRankPlusSparse(2, 0.1)
 CASES = [
     (wp.ScaledGD(), table, RANK),
@@ -63,11 +74,21 @@ CASES = [
     (wp.ScaledGDLambda(0.3, FixedDamping(0.1), SmallRandom()), symmetric,
      wp.LowRank(4, symmetric=True)),
     (wp.OverparametrizedGD(), sensing, wp.LowRank(4)),
+    (wp.TensorScaledGD(), cube, TUCKER),
+    (wp.TensorScaledGD(damping=0.1, projection=4.0), cube, TUCKER),
+    (wp.TensorGradientDescent(), cube, TUCKER),
+    (wp.TensorGradientDescent(alternating=True), whole_cube, TUCKER),
+    (wp.HOOI(), whole_cube, TUCKER),
     (wp.RobustPCA(), stack, SPARSE),
     (wp.RobustPCA(threshold=Hard()), table, SPARSE),
 ]  # fmt: skip
 IDS = [f"{type(m).__name__}-{p.__name__}-{k}" for k, (m, p, _) in enumerate(CASES)]
 every = pytest.mark.parametrize(("method", "problem", "prior"), CASES, ids=IDS)
+
+
+def parts(found):
+    """The factors of a matrix, or the factors and the core of a tensor."""
+    return [*found.factors, found.core] if hasattr(found, "core") else [found.left, found.right]
 
 
 def prepared(method, problem, prior):
@@ -113,8 +134,9 @@ def test_protocol(method, problem, prior):
     for value in (state, method.step(plan, state)):
         reading = method.read(plan, value)
         assert isinstance(reading, Reading)
-        assert reading.value.left.shape[0] == N1
-        assert torch.isfinite(reading.value.left).all()
+        first = parts(reading.value)[0]
+        assert first.shape[0] == N1
+        assert torch.isfinite(first).all()
 
 
 @every
@@ -162,8 +184,7 @@ def test_interruption_at_any_step_changes_nothing(tmp_path, method, problem, pri
     if whole.steps > stop:
         assert part.status is Status.INTERRUPTED
     again = wp.resume(tmp_path)
-    assert torch.equal(again.left, whole.left)
-    assert torch.equal(again.right, whole.right)
+    assert all(map(torch.equal, parts(again), parts(whole)))
     assert again.status is whole.status
 
 
@@ -172,28 +193,37 @@ def test_interruption_at_any_step_changes_nothing(tmp_path, method, problem, pri
 def test_types_are_kept_and_runs_repeat(method, problem, prior, dtype):
     one = wp.recover(problem(dtype), prior, method, steps=15)
     two = wp.recover(problem(dtype), prior, method, steps=15)
-    assert one.left.dtype == dtype
-    assert torch.equal(one.left, two.left)
+    assert parts(one)[0].dtype == dtype
+    assert all(map(torch.equal, parts(one), parts(two)))
     array = wp.Problem(problem(dtype).y.numpy(), problem(dtype).operator)
     found = wp.recover(array, prior, method, steps=15)
-    assert isinstance(found.left, np.ndarray)
-    assert np.array_equal(found.left, one.left.numpy())
+    assert isinstance(parts(found)[0], np.ndarray)
+    assert np.array_equal(parts(found)[0], parts(one)[0].numpy())
 
 
 @every
 def test_the_truth_is_found_in_the_end(method, problem, prior):
-    slow = isinstance(method, (wp.OverparametrizedGD, wp.Subgradient))
+    slow = isinstance(method, (wp.OverparametrizedGD, wp.Subgradient, wp.TensorGradientDescent))
     found = wp.recover(problem(), prior, method, steps=3000 if slow else 600, tol=1e-9)
-    truth = POSITIVE if problem is symmetric else LOW
+    truth = {symmetric: POSITIVE, cube: CUBE, whole_cube: CUBE}.get(problem, LOW)
     assert (found.signal - truth).norm() < 0.05 * truth.norm()
+
+
+def spoiled(value):
+    """The same state with NaN in all its numbers."""
+    if isinstance(value, torch.Tensor):
+        return torch.full_like(value, torch.nan)
+    if not isinstance(value, tuple):
+        return value
+    inner = [spoiled(v) for v in value]
+    return type(value)(*inner) if hasattr(value, "_fields") else tuple(inner)
 
 
 @every
 def test_non_finite_states_end_as_diverged_with_the_last_sound_iterate(method, problem, prior):
     plan, state = prepared(method, problem(), prior)
     good = method.step(plan, state)
-    tensors = {k: v for k, v in good._asdict().items() if isinstance(v, torch.Tensor)}
-    bad = good._replace(**{k: torch.full_like(v, torch.nan) for k, v in tensors.items()})
+    bad = spoiled(good)
     outcome = Driver(5, 1e-6).run(method, plan, bad, 1)
     assert outcome.status is Status.DIVERGED
 
@@ -209,7 +239,10 @@ def test_other_priors_and_operators_are_refused_by_name(method, problem, prior):
         wp.recover(problem(), other, method)
 
 
-STEPPING = [wp.ScaledGD, wp.GradientDescent, wp.CountScaledGD, wp.ScaledGDLambda, wp.RobustPCA]
+STEPPING = [
+    wp.ScaledGD, wp.GradientDescent, wp.CountScaledGD, wp.ScaledGDLambda, wp.RobustPCA,
+    wp.TensorScaledGD, wp.TensorGradientDescent,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("method", STEPPING, ids=lambda m: m.__name__)

@@ -9,12 +9,14 @@ import wellposed
 
 ROOT = Path(wellposed.__file__).parent
 FLOORS = (
-    {"_version", "errors", "checks", "rng", "linalg", "files", "codec", "diagnostics"},
+    {"_version", "errors", "checks", "rng", "linalg", "multilinear", "files", "codec",
+     "diagnostics"},
     {"operators", "noise", "problem", "schedules"},
     {"task"},
     {"priors"},
     {"lowrank", "bilinear", "samplers", "posterior"},
-    {"run", "store", "progress", "result", "defaults", "selection", "recovery", "training",
+    {"run", "store", "progress", "result", "result_tensor", "defaults", "selection",
+     "selection_tensor", "recovery", "training",
      "sampling", "generation", "shards", "draws", "density", "resuming"},
     {"io", "datasets"},
     {"evaluation", "theory"},

@@ -86,7 +86,7 @@ class Bench:
             The fit was interrupted; its checkpoint is written.
         """
         limits = self.limits
-        result = recover(
+        result: Recovery = recover(
             problem, prior, method, steps=limits.steps, tol=limits.tol, seed=limits.seed,
             out=self.folder / STAGES / stage, progress=limits.progress,
             checkpoint_seconds=limits.checkpoint_seconds,

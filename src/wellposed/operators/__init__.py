@@ -14,6 +14,8 @@ from wellposed.operators.mask import Mask
 from wellposed.operators.phase import PhaseRetrieval, coded_mask
 from wellposed.operators.radon import Radon
 from wellposed.operators.sensing import DenseSensing, RankOneSensing
+from wellposed.operators.tensor import TensorOperator, TensorSensing
+from wellposed.operators.tensor_entries import TensorEntries
 
 __all__ = [
     "Blur",
@@ -32,6 +34,9 @@ __all__ = [
     "PhaseRetrieval",
     "Radon",
     "RankOneSensing",
+    "TensorEntries",
+    "TensorOperator",
+    "TensorSensing",
     "cartesian_mask",
     "coded_mask",
     "from_callable",

@@ -22,6 +22,7 @@ from wellposed.errors import InputError
 from wellposed.operators.base import LinearOperator, Operator, Shape
 from wellposed.operators.dense import DenseProducts, measured_gain
 from wellposed.operators.generic import checked_shape
+from wellposed.operators.tensor import DenseTensorProducts
 from wellposed.rng import Stream
 
 SLACK = 1e4  # roundings by which a linear function may miss its identities
@@ -65,6 +66,10 @@ class MatrixFunction(DenseProducts, LinearFunction):
     """A linear function of matrices; L R^T is formed."""
 
 
+class TensorFunction(DenseTensorProducts, LinearFunction):
+    """A linear function of tensors; T is formed."""
+
+
 def from_callable(
     function: Callable[[Tensor], Tensor],
     shape_in: Shape,
@@ -83,7 +88,7 @@ def from_callable(
         Shape of one signal.
     linear
         Promise that the function is linear, which is tested; the operator then has an adjoint,
-        and on a shape (n1, n2) acts on factors.
+        and on two or more sides acts on factors.
     dtype, device
         Where signals live.
 
@@ -107,7 +112,7 @@ def from_callable(
     kind = Function
     if linear:
         _check_linear(function, x, image)
-        kind = MatrixFunction if len(shape) == 2 else LinearFunction
+        kind = {1: LinearFunction, 2: MatrixFunction}.get(len(shape), TensorFunction)
     operator = kind(function, shape, tuple(image.shape[1:]), dtype, where)
     if isinstance(operator, LinearFunction):
         _check_adjoint(operator, x, image)

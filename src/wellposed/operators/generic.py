@@ -20,6 +20,7 @@ from wellposed.operators.base import LinearOperator, Shape, numel
 from wellposed.operators.dense import DenseProducts
 from wellposed.operators.entries import SparseMatrix, build_pattern
 from wellposed.operators.spectral import Spectral, singular_basis
+from wellposed.operators.tensor import DenseTensorProducts
 from wellposed.rng import Stream
 
 SHORT_SIDE = 1024  # up to which a dense matrix is decomposed: a few seconds once
@@ -27,7 +28,7 @@ SHORT_SIDE = 1024  # up to which a dense matrix is decomposed: a few seconds onc
 
 @dataclass(frozen=True)
 class Identity(LinearOperator):
-    """See the signal itself; on a shape (n1, n2) also a full observation of L R^T.
+    """See the signal itself; on two or more sides also a full observation of a low-rank one.
 
     Parameters
     ----------
@@ -50,9 +51,11 @@ class Identity(LinearOperator):
     pointwise: ClassVar[bool] = True
 
     def __new__(cls, shape: Any = ()) -> Identity:
-        """Make two-dimensional shapes operators on factors."""
-        plane = isinstance(shape, (tuple, list)) and len(shape) == 2
-        return super().__new__(MatrixIdentity if plane else cls)
+        """Make shapes of two or more sides operators on factors."""
+        order = len(shape) if isinstance(shape, (tuple, list)) else 1
+        if order >= 3:
+            return super().__new__(TensorIdentity)
+        return super().__new__(MatrixIdentity if order == 2 else cls)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", checked_shape(self.shape, "shape"))
@@ -83,6 +86,10 @@ class Identity(LinearOperator):
 
 class MatrixIdentity(DenseProducts, Identity):
     """Full observation of a matrix."""
+
+
+class TensorIdentity(DenseTensorProducts, Identity):
+    """Full observation of a tensor."""
 
 
 @dataclass(frozen=True, eq=False)
