@@ -16,13 +16,16 @@ from numpy.typing import NDArray
 
 from wellposed.datasets.cache import cache_folder, files_of
 from wellposed.datasets.catalogue import RECIPES
+from wellposed.datasets.fashion import Fashion
 from wellposed.datasets.lpips import fetch_lpips, lpips_weights
+from wellposed.datasets.pictures import Pictures
 from wellposed.datasets.recipe import Recipe
 from wellposed.errors import InputError
 from wellposed.io import Stack, Table
 
 __all__ = [
-    "RECIPES", "Recipe", "cache_folder", "fetch", "fetch_lpips", "load", "lpips_weights", "recipe",
+    "RECIPES", "Fashion", "Pictures", "Recipe", "cache_folder", "fetch", "fetch_lpips", "load",
+    "lpips_weights", "recipe",
 ]  # fmt: skip
 
 
@@ -70,8 +73,12 @@ def load(name: Literal["temperatures", "ml-100k"]) -> Table: ...
 def load(name: Literal["walkers", "vtest", "carphone", "lfw-crops"]) -> Stack: ...
 @overload
 def load(name: Literal["chlorine"]) -> NDArray[np.float64]: ...
+@overload
+def load(name: Literal["fashion-mnist"]) -> Fashion: ...
+@overload
+def load(name: Literal["gcompris-photographs", "lomiri-photographs"]) -> Pictures: ...
 def load(name: str) -> Any:
-    """Return a data set: a ``Table``, a ``Stack``, or an array (see its recipe).
+    """Return a data set: a ``Table``, ``Stack``, array, ``Fashion`` or ``Pictures`` (see recipe).
 
     Raises
     ------

@@ -1,10 +1,12 @@
-"""All data sets: two that come with the package, and recipes for five that are fetched."""
+"""All data sets: two that come with the package, and recipes for those that are fetched."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wellposed.datasets.chlorine import read_chlorine
+from wellposed.datasets.fashion import read_fashion
+from wellposed.datasets.pictures import read_gcompris, read_lomiri
 from wellposed.datasets.recipe import Archive, Member, Recipe
 from wellposed.io import Stack, Table, read_stack, read_table
 
@@ -158,6 +160,136 @@ RECIPES = (
             Member(
                 "wntr/library/networks/Net6.inp",
                 "9a2ac6412469d4a5dc6352fc249f0c9841047ad1b908e0b7051faf1b55dcafab",
+            ),
+        ),
+    ),
+    Recipe(
+        "fashion-mnist",
+        "grey pictures of clothes in ten classes, 60 000 to train on and 10 000 to test, bytes",
+        (60_000, 28, 28),
+        "Expat (Zalando)",
+        read_fashion,
+        Archive(
+            "deb",
+            "dataset-fashion-mnist",
+            "0.0~git20200523.55506a9-1",
+            "39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+        ),
+        (
+            Member(
+                "usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz",
+                "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+            ),
+            Member(
+                "usr/share/datasets/fashion-mnist/train-labels-idx1-ubyte.gz",
+                "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
+            ),
+            Member(
+                "usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz",
+                "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
+            ),
+            Member(
+                "usr/share/datasets/fashion-mnist/t10k-labels-idx1-ubyte.gz",
+                "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
+            ),
+        ),
+    ),
+    Recipe(
+        "gcompris-photographs",
+        "tools, buildings, fishes, animals: the photographs of a children's suite that are in "
+        "the public domain or CC0, CC-BY or CC-BY-SA, each with its author",
+        (128,),
+        "public domain, CC0, CC-BY, CC-BY-SA: per picture",
+        read_gcompris,
+        Archive(
+            "deb",
+            "gcompris-qt-data",
+            "3.1-2",
+            "e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f",
+        ),
+        (
+            Member(
+                "usr/share/gcompris-qt/rcc/categorization.rcc",
+                "984852ac8377a224c94e26a5bc8a13d0a589612030902c6d76c14509fef3c984",
+            ),
+            Member(
+                "usr/share/gcompris-qt/rcc/explore_world_animals.rcc",
+                "85599f387a1f0da48d8e9e4502e6ef1ba9e826391bc4d6feb3b1f614d2d0ebdd",
+            ),
+            Member(
+                "usr/share/doc/gcompris-qt-data/copyright",
+                "dd192739cb82e65f9469d12f217b7c75738b690415a385b4198c72c284af3f06",
+            ),
+        ),
+    ),
+    Recipe(
+        "lomiri-photographs",
+        "thirteen photographs of landscapes, animals and things, up to 5312 x 2988 pixels",
+        (13,),
+        "CC0, CC-BY, CC-BY-SA: per picture",
+        read_lomiri,
+        Archive(
+            "deb",
+            "lomiri-wallpapers-16.04",
+            "20.04.0-2",
+            "a99ff6a3bfe451e4cc0682ecb3cc82e71740626d59e4845ae34a0a0e45421eab",
+        ),
+        (
+            Member(
+                "usr/share/backgrounds/Bridge_by_Sander_Klootwijk.jpg",
+                "bd86b081f9975e2b83527f71e49b9271a8ab40885428395969d9f7d834d7f050",
+            ),
+            Member(
+                "usr/share/backgrounds/Dragonfly_by_Bolly.jpg",
+                "af5af17841009732def24b09bb1e669a1b09d2b4bdeee7812c371101c30d2bb3",
+            ),
+            Member(
+                "usr/share/backgrounds/Picture_0B_by_freespace.jpg",
+                "c8c0ab18e48d9e0419fe42881112137f3afafc27dfddc29ec3a6d54c56d225ad",
+            ),
+            Member(
+                "usr/share/backgrounds/Picture_1A_by_freespace.jpg",
+                "89e86af38d04daaef975665dc2127e9fa76f0fd68f4eea105a2d0ae3390b010b",
+            ),
+            Member(
+                "usr/share/backgrounds/Wine_by_Jakkub_Mede.jpg",
+                "d2e96e6d4da40dd804b3d0ce295e94de04a2d7d9b6785d42cd9d92ba58bced74",
+            ),
+            Member(
+                "usr/share/backgrounds/aitzgorri_by_Aitzol_Berasategi.jpg",
+                "66268e7b48f8854d36a28765fac6e23ec1aee251daa6da1f64715f201020ad36",
+            ),
+            Member(
+                "usr/share/backgrounds/free_by_Peter_Nerlich.jpg",
+                "85a5453c2fed514c75973016f3d862aca62eb7ca087618822469274ac1092373",
+            ),
+            Member(
+                "usr/share/backgrounds/friends_by_Aitzol_Berasategi.jpg",
+                "cc40e313c74e421edffe3403def413c16878ce14661cce7ec5915baeab35538d",
+            ),
+            Member(
+                "usr/share/backgrounds/greentock_by_Peter_Nerlich.jpg",
+                "e7b20e2db9dcd6e2b278ca55873c2110b35d89cd38b04d0b18728726888e6889",
+            ),
+            Member(
+                "usr/share/backgrounds/life_by_Aitzol_Berasategi.jpg",
+                "4c119350ead80201fe256850c3d316309ddfb4bdf10b235ce982dcde0c667c05",
+            ),
+            Member(
+                "usr/share/backgrounds/picosdeeuropa_by_Aitzol_Berasategi.jpg",
+                "414d0072b2f6f2c555deafeaef6e45c4fed6fa9ad26eba6560ca8803959cf97a",
+            ),
+            Member(
+                "usr/share/backgrounds/seeding_by_Clements_Engelhardt.jpg",
+                "a5634d1ab5e41a3568e92d4a894a500c92b891f9ff734e50bd224d6e185a605f",
+            ),
+            Member(
+                "usr/share/backgrounds/sunset_by_Aitzol_Berasategi.jpg",
+                "474dab6a4b9f94dc76c29dfe30e9f5db4af0fd2e33fe5d695f8152b371efca18",
+            ),
+            Member(
+                "usr/share/doc/lomiri-wallpapers-16.04/copyright",
+                "3a77c1dd92373eb1270210ddbc91c011f32d6b82644269f22a0a115aea304f88",
             ),
         ),
     ),
