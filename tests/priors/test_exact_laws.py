@@ -71,7 +71,7 @@ def test_denoiser_and_score_obey_tweedie(prior, sigma):
 
 @pytest.mark.parametrize("sigma", [0.1, 0.5, 3.0])
 def test_denoiser_is_the_posterior_mean_by_quadrature(sigma):
-    """df-tweedie: E[x | z] from Bayes' formula on a fine grid, without the score."""
+    """E[x | z] from Bayes' formula on a fine grid, without the score."""
     prior = GaussianMixture([0.3, 0.7], [[-1.0], [1.5]], [0.2, 0.5])
     grid = torch.linspace(-14, 14, 200_001, dtype=torch.float64)
     px = prior.log_density(grid[:, None]).exp()
@@ -155,7 +155,7 @@ def test_chunks_do_not_change_the_result(prior, monkeypatch):
 
 
 def test_dsm_orthogonality():
-    """df-dsm: E[(s(z) + n / sigma) f(z)] = 0 for every f; four standard errors, 8 comparisons.
+    """E[(s(z) + n / sigma) f(z)] = 0 for every f; four standard errors, 8 comparisons.
 
     False alarm rate 8 * 6.3e-5 = 5e-4, seed fixed. The score of the wrong sign is rejected.
     """

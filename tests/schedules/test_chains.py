@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from wellposed.errors import InputError
-from wellposed.priors import Gaussian
+from wellposed.evaluation.distances import against, mmd
+from wellposed.priors import Gaussian, GaussianMixture
+from wellposed.rng import Stream
 from wellposed.schedules import (
     Chain,
     cosine_chain,
@@ -109,12 +111,29 @@ def test_score_and_denoiser_of_a_gaussian():
 
 
 def test_forward_steps_reach_the_tabulated_moments():
-    """df-forward: mean and variance of X_t by the recursion, against a^2 and b^2."""
+    """Mean and variance of X_t by the recursion, against a^2 and b^2."""
     chain, mean, variance = linear_chain(300), 1.0, 0.0
     for t in range(1, 301):
         mean, variance = mean * chain.alpha[t] ** 0.5, variance * chain.alpha[t] + chain.beta[t]
         assert mean == pytest.approx(chain.a[t], rel=1e-12)
         assert variance == pytest.approx(chain.b[t] ** 2, rel=1e-12)
+
+
+def test_forward_steps_have_the_law_of_the_noised_mixture():
+    """MMD of 1500 walked signals to the exact law, and to that ten steps later."""
+    chain, x = linear_chain(60, 1e-3, 0.05), _modes(1.0, 0.0).sample(1500, seed=3)
+    for t in range(1, 41):
+        noise = Stream(4).normal(x.shape, "forward", t)
+        x = chain.alpha[t] ** 0.5 * x + chain.beta[t] ** 0.5 * noise
+    found, late = (against(x, _modes(chain.a[t], chain.b[t]), mmd) for t in (40, 50))
+    assert found.distance < 0.03 < late.distance
+    assert found.floor < 0.03
+
+
+def _modes(a, b):
+    """Law of a x0 + b n for two modes."""
+    means = torch.tensor([[-2.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
+    return GaussianMixture([0.3, 0.7], a * means, a**2 * 0.1 + b**2)
 
 
 @pytest.mark.parametrize(

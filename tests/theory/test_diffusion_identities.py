@@ -151,6 +151,15 @@ def test_the_flow_suffers_from_a_jacobian_that_noise_averages_out():
     assert wave.sde - exact.sde < smooth.sde - exact.sde
 
 
+@pytest.mark.parametrize("sampler", ["ode", "sde"])
+def test_what_smooth_wrong_scores_cost_grows_in_proportion(sampler):
+    """TV of about sqrt(d) eps: the slope in eps is one, long before TV saturates."""
+    law, sizes = drawn_mixtures(1, 11)[0], (0.05, 0.1, 0.2)
+    cost = [getattr(sensitivity(law, tilt(size), ""), sampler) for size in sizes]
+    assert np.polyfit(np.log(sizes), np.log(cost), 1)[0] == pytest.approx(1, abs=0.15)
+    assert cost[-1] < 0.5
+
+
 @pytest.mark.parametrize(
     "call",
     [

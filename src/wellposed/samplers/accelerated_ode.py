@@ -91,8 +91,8 @@ class ReusePlan(NamedTuple):
         return self.path.steps
 
 
-class ReuseState(NamedTuple):
-    """Where the chains are, and the score that brought them there."""
+class Memory(NamedTuple):
+    """Where the chains are, and the score of the step before: the state of both reuse forms."""
 
     y: Tensor  # [B, *shape], the chain's own scale
     score: Tensor | None  # [B, *shape]: s_{t+1}(Y_{t+1})
@@ -136,18 +136,18 @@ class AcceleratedODEReuse:
         chain = chain_levels(task, "AcceleratedODEReuse", self.steps, theory_chain)
         return ReusePlan(chain_path(task, chain, [1] * chain.length), task.prior, chain)
 
-    def init(self, plan: ReusePlan, stream: Stream) -> ReuseState:
+    def init(self, plan: ReusePlan, stream: Stream) -> Memory:
         """Start from noise, or from the given start."""
-        return ReuseState(plan.path.begin(stream), None, None, 0)
+        return Memory(plan.path.begin(stream), None, None, 0)
 
-    def step(self, plan: ReusePlan, state: ReuseState) -> ReuseState:
+    def step(self, plan: ReusePlan, state: Memory) -> Memory:
         """Extrapolate the score from this point and the one before."""
         t = plan.chain.length - state.step
         x0, score = look(plan.prior, plan.chain, state.y, t)
         y = _extrapolate(plan.chain, t, state.y, score, state.score)
-        return ReuseState(y, score, x0, state.step + 1)
+        return Memory(y, score, x0, state.step + 1)
 
-    def read(self, plan: ReusePlan, state: ReuseState) -> Reading:
+    def read(self, plan: ReusePlan, state: Memory) -> Reading:
         """Return z and the last estimate of x0."""
         return plan.path.read(state.y, state.x0, state.step)
 

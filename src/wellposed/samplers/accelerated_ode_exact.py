@@ -22,11 +22,11 @@ from functools import partial
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
 
 from wellposed.checks import whole
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.rng import Stream
+from wellposed.samplers.accelerated_ode import Memory
 from wellposed.samplers.chain_score import look
 from wellposed.samplers.levels import chain_levels, default_levels
 from wellposed.samplers.walk import Path, chain_path
@@ -46,15 +46,6 @@ class Plan(NamedTuple):
     def steps(self) -> int:
         """Number of steps."""
         return self.path.steps
-
-
-class State(NamedTuple):
-    """Where the chains are, and the score that brought them there."""
-
-    y: Tensor  # [B, *shape], the chain's own scale
-    score: Tensor | None  # [B, *shape]: s_{t+1}(Y_{t+1})
-    x0: Tensor | None  # [B, *shape]: E[X_0 | Y_{t+1}]
-    step: int
 
 
 @dataclass(frozen=True)
@@ -95,20 +86,20 @@ class AcceleratedODEExact:
         table = tuple(_coefficients(chain, t) for t in chain.steps)
         return Plan(chain_path(task, chain, [1] * chain.length), task.prior, chain, table)
 
-    def init(self, plan: Plan, stream: Stream) -> State:
+    def init(self, plan: Plan, stream: Stream) -> Memory:
         """Start from noise, or from the given start."""
-        return State(plan.path.begin(stream), None, None, 0)
+        return Memory(plan.path.begin(stream), None, None, 0)
 
-    def step(self, plan: Plan, state: State) -> State:
+    def step(self, plan: Plan, state: Memory) -> Memory:
         """Integrate the line through this score and the one before."""
         x0, score = look(plan.prior, plan.chain, state.y, plan.chain.length - state.step)
         keep, drift, slope = plan.table[state.step]
         y = torch.add(keep * state.y, score, alpha=drift)
         if state.score is not None:
             y = y.add(score - state.score, alpha=slope)
-        return State(y, score, x0, state.step + 1)
+        return Memory(y, score, x0, state.step + 1)
 
-    def read(self, plan: Plan, state: State) -> Reading:
+    def read(self, plan: Plan, state: Memory) -> Reading:
         """Return z and the last estimate of x0."""
         return plan.path.read(state.y, state.x0, state.step)
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from wellposed.errors import InputError
 from wellposed.rng import Stream
 from wellposed.theory import trials
-from wellposed.theory.planner import Kind, Planner, Quantity, Sizes
+from wellposed.theory.planner import Kind, Planner, Quantity, Sizes, pilot_among
 
 SEEDS = 3
 MULTIPLE = 20  # of the formula: a run that has not got there by then has failed
@@ -93,13 +93,8 @@ def pilot_of(planner: Planner[Sizes]) -> Pilot:
     InputError
         There is no pilot for it.
     """
-    if planner.id not in PILOTS:
-        raise InputError(
-            f"there is no pilot for {planner.id}",
-            "its formula has no constant to fit, or its method needs settings that no pilot knows",
-            "pilots exist for " + ", ".join(PILOTS),
-        )
-    return PILOTS[planner.id]
+    why = "its formula has no constant to fit, or its method needs settings that no pilot knows"
+    return pilot_among(PILOTS, planner, why)
 
 
 def capped(sizes: Sizes, size: int, rank: int) -> Sizes:

@@ -12,7 +12,6 @@ from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
-from wellposed.errors import InputError
 from wellposed.rng import Stream
 from wellposed.samplers.accelerated_ode import AcceleratedODE
 from wellposed.samplers.accelerated_sde import AcceleratedSDE
@@ -20,7 +19,7 @@ from wellposed.samplers.ddpm import DDPM
 from wellposed.samplers.pf_euler import PFEuler
 from wellposed.task import Method
 from wellposed.theory.line import random_mixture
-from wellposed.theory.planner import Planner
+from wellposed.theory.planner import Planner, pilot_among
 from wellposed.theory.planners_diffusion import DiffusionSizes
 from wellposed.theory.propagate import exact_law
 
@@ -96,13 +95,8 @@ def sampler_of(planner: Planner[DiffusionSizes]) -> Callable[[int], Method]:
     InputError
         There is no pilot for it.
     """
-    if planner.id not in PILOTS:
-        raise InputError(
-            f"there is no pilot for {planner.id}",
-            "its constants are known, or there is one for each of several terms",
-            "pilots exist for " + ", ".join(PILOTS),
-        )
-    return PILOTS[planner.id]
+    why = "its constants are known, or there is one for each of several terms"
+    return pilot_among(PILOTS, planner, why)
 
 
 def _tv(method: Method, stream: Stream) -> float:

@@ -9,13 +9,14 @@ not guaranteed.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from wellposed.checks import require, whole, within
 
 Kind = Literal["order", "bound", "count"]
+P = TypeVar("P")  # a pilot
 S = TypeVar("S")  # the sizes that a theorem is about
 
 
@@ -184,3 +185,20 @@ def _line(quantity: Quantity[S], sizes: S) -> Line:
     value = quantity.value(sizes)
     label = _SILENT if value > quantity.most(sizes) else _LABELS[quantity.kind]
     return Line(quantity.name, quantity.relation, quantity.formula, value, label)
+
+
+def pilot_among(pilots: Mapping[str, P], planner: Planner[S], why: str) -> P:
+    """Return the pilot of a planner.
+
+    Raises
+    ------
+    InputError
+        There is none; ``why`` says the reason.
+    """
+    require(
+        planner.id in pilots,
+        f"there is no pilot for {planner.id}",
+        why,
+        "pilots exist for " + ", ".join(pilots),
+    )
+    return pilots[planner.id]
