@@ -8,6 +8,7 @@ from cyclopts import App
 
 from wellposed._version import __version__
 from wellposed.cli.complete import complete
+from wellposed.cli.convert import convert
 from wellposed.cli.demo import demo
 from wellposed.cli.methods import methods
 from wellposed.cli.plan import plan
@@ -28,7 +29,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    complete, separate, demo, resume, report, methods, plan, theory,
+    complete, separate, demo, resume, report, methods, plan, theory, convert,
 )  # fmt: skip
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -1,7 +1,8 @@
 """One file a prior: a safetensors file with the weights, its config and its card as JSON.
 
     header metadata   "wellposed.prior"  version of this format
-                      "config"           network, shape, sigma_data, range of noise levels
+                      "config"           network, shape, sigma_data, range of noise levels; of a
+                                         converted network what it predicts, and the chain's betas
                       "card"             data, licence, training, losses; free, for people
     tensors           the parameters of the network, float16, bfloat16 or float32
 
@@ -25,42 +26,53 @@ from torch import Tensor
 
 from wellposed.errors import FileError, InputError
 from wellposed.files import atomic_write, file_error
+from wellposed.priors.foreign.config import ForeignConfig
+from wellposed.priors.foreign.prior import ForeignPrior
 from wellposed.priors.network.configs import NetworkConfig
 from wellposed.priors.network.dit import DiTConfig
 from wellposed.priors.network.mlp import MLPConfig
 from wellposed.priors.network.prior import NetworkPrior, check_weights
 from wellposed.priors.network.unet import UNetConfig
+from wellposed.schedules import Chain
 
 FORMAT = "1"
-NETWORKS: dict[str, type[Any]] = {"unet": UNetConfig, "dit": DiTConfig, "mlp": MLPConfig}
+NETWORKS: dict[str, type[Any]] = {
+    "unet": UNetConfig, "dit": DiTConfig, "mlp": MLPConfig, "foreign": ForeignConfig,
+}  # fmt: skip
+Saved = NetworkPrior | ForeignPrior
 _KEY = "wellposed.prior"
 _NUMBERS = {"F16", "BF16", "F32"}
 _DAMAGED = "it is damaged, or was not written by wellposed"
 
 
-def save_prior(path: str | Path, prior: NetworkPrior, card: Mapping[str, Any]) -> None:
-    """Write a prior into one file, its weights as float16, atomically.
+def save_prior(
+    path: str | Path, prior: Saved, card: Mapping[str, Any], *, half: bool = True
+) -> None:
+    """Write a prior into one file, atomically.
 
     Parameters
     ----------
     path
         The file; its folder exists.
     prior
-        Its weights must be finite in float16.
+        Its weights must be finite in the dtype of the file.
     card
         What people should know of it, plain JSON.
+    half
+        Write float16 instead of float32.
 
     Raises
     ------
     InputError
-        A weight is too large for float16.
+        A weight is too large for the dtype.
     FileError
         The file cannot be written.
     """
-    weights = {name: w.detach().to("cpu", torch.float16) for name, w in prior.weights.items()}
+    dtype = torch.float16 if half else torch.float32
+    weights = {name: w.detach().to("cpu", dtype) for name, w in prior.weights.items()}
     for name, weight in weights.items():
         if not bool(torch.isfinite(weight).all()):
-            raise InputError(f"the weight {name} is too large for float16")
+            raise InputError(f"the weight {name} is too large for {dtype}")
     kind = next(name for name, cls in NETWORKS.items() if type(prior.config) is cls)
     config = {
         "network": {"kind": kind, **dataclasses.asdict(prior.config)},  # type: ignore[call-overload]
@@ -69,12 +81,14 @@ def save_prior(path: str | Path, prior: NetworkPrior, card: Mapping[str, Any]) -
         "sigma_min": prior.sigma_min,
         "sigma_max": prior.sigma_max,
     }
+    if isinstance(prior, ForeignPrior):
+        config |= {"predicts": prior.kind, "betas": prior.chain and list(prior.chain.beta)}
     metadata = {_KEY: FORMAT, "config": json.dumps(config), "card": json.dumps(dict(card))}
     data = save({n: w.contiguous() for n, w in weights.items()}, metadata=metadata)
     atomic_write(Path(path), lambda file: _write(file, data))
 
 
-def read_prior(path: str | Path, *, half: bool = False) -> NetworkPrior:
+def read_prior(path: str | Path, *, half: bool = False) -> Saved:
     """Read a prior from its file.
 
     Parameters
@@ -93,11 +107,14 @@ def read_prior(path: str | Path, *, half: bool = False) -> NetworkPrior:
     metadata, weights = _read(path)
     config = _json(path, metadata, "config")
     try:
-        network = _network(config)
-        return NetworkPrior(
-            network, weights, tuple(config["shape"]), float(config["sigma_data"]),
-            float(config["sigma_min"]), float(config["sigma_max"]), half,
-        )  # fmt: skip
+        network, shape = _network(config), tuple(config["shape"])
+        spread, low, high = (float(config[k]) for k in ("sigma_data", "sigma_min", "sigma_max"))
+        if "predicts" not in config:
+            return NetworkPrior(network, weights, shape, spread, low, high, half)
+        if not isinstance(network, ForeignConfig):
+            raise InputError(f"a {type(network).__name__} does not predict {config['predicts']!r}")
+        chain = Chain(tuple(config["betas"])) if config["betas"] else None
+        return ForeignPrior(network, weights, shape, config["predicts"], chain, spread, low, high)
     except (InputError, KeyError, TypeError, ValueError) as error:
         raise _refused(path, error) from None
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from wellposed.errors import FileError
 from wellposed.priors.checkpoint import read_prior
 from wellposed.priors.diffusion import DiffusionPrior
+from wellposed.priors.foreign.diffusers import read_diffusers
+from wellposed.priors.foreign.prior import ForeignPrior
 from wellposed.priors.network import NetworkPrior
 
 FILE = "prior.safetensors"  # in the folder of a training
@@ -27,9 +29,9 @@ def load_prior(
     ----------
     name_or_path
         "photo" (colour photographs) or "fashion" (grey clothes, 32 x 32), which come with the
-        package; the file or folder that ``wellposed train`` wrote; or a folder that diffusers
-        saved: config.json and scheduler_config.json with safetensors weights, or a pipeline's
-        folder with ``unet`` and ``scheduler``.
+        package; the file or folder that ``wellposed train`` or ``convert`` wrote; or a folder
+        that diffusers saved: config.json and scheduler_config.json with safetensors weights, or
+        a pipeline's folder with ``unet`` and ``scheduler``.
     shape
         Of one signal, where the network takes several: "photo" works on [3, H, W] with H and W
         divisible by 16. None takes the shape in the file.
@@ -51,15 +53,15 @@ def load_prior(
     path = shipped().get(str(name_or_path), Path(name_or_path))
     if path.is_dir() and (path / FILE).is_file():
         path = path / FILE
-    if path.is_dir() and shape is None and not half:
-        from wellposed.priors.foreign.diffusers import read_diffusers
-
-        return read_diffusers(path)
-    if not path.is_file():
+    prior: NetworkPrior | ForeignPrior
+    if path.is_file():
+        prior = read_prior(path, half=half)
+    elif path.is_dir() and not half:
+        prior = read_diffusers(path)
+    else:
         raise FileError(
             f"there is no prior {str(name_or_path)!r}",
             "it is neither a name, nor a file, nor a folder that can be read this way",
             f"take one of {', '.join(shipped())}, or check the path",
         )
-    prior: NetworkPrior = read_prior(path, half=half)
     return prior if shape is None else prior.at(shape)

@@ -7,13 +7,17 @@ Song et al., ICLR 2021 (DDPM++), as retrained by Karras et al., NeurIPS 2022 (ED
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from wellposed.checks import require, whole, within
+from wellposed.priors.diffusion import Shape
+
+if TYPE_CHECKING:
+    from wellposed.priors.foreign.unet import ForeignUNet
 
 Resample = Literal["conv", "block"]
 Embedding = Literal["positional", "fourier"]
-MOST_LEVELS, MOST_BLOCKS, MOST_CHANNELS = 12, 32, 1 << 16
+MOST_LEVELS, MOST_BLOCKS, MOST_CHANNELS, LARGEST_SIDE = 12, 32, 1 << 16, 1 << 13
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class ForeignConfig:
     centre: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("widths", "down_attention", "up_attention", "down", "up"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         levels = len(self.widths)
         require(
             1 <= levels <= MOST_LEVELS,
@@ -130,11 +136,11 @@ class ForeignConfig:
             )
 
     def _check_sizes(self) -> None:
-        sizes = {
+        sizes = {f"widths[{k}]": width for k, width in enumerate(self.widths)} | {
             "channels": self.channels, "out": self.out, "embedding_width": self.embedding_width,
             "time_width": self.time_width, "groups": self.groups,
             "group_width": self.group_width, "heads": self.heads,
-        } | {f"widths[{k}]": width for k, width in enumerate(self.widths)}  # fmt: skip
+        }  # fmt: skip
         if self.head_width is not None:
             sizes["head_width"] = self.head_width
         for name, size in sizes.items():
@@ -161,6 +167,27 @@ class ForeignConfig:
     def stride(self) -> int:
         """By what height and width of an image must be divisible."""
         return 1 << (len(self.widths) - 1)
+
+    def build(self) -> ForeignUNet:
+        """Make the network, with new weights from torch's global generator."""
+        from wellposed.priors.foreign.unet import ForeignUNet
+
+        return ForeignUNet(self)
+
+    def check_shape(self, shape: Shape) -> None:
+        """Require that the network takes signals of this shape."""
+        require(
+            len(shape) == 3 and shape[0] == self.channels,
+            f"shape is {tuple(shape)}, expected ({self.channels}, height, width)",
+        )
+        for side in shape[1:]:
+            whole(side, "a side of the image")
+            require(
+                side % self.stride == 0 and side <= LARGEST_SIDE,
+                f"the image has {side} pixels on a side, expected a multiple of "
+                f"{self.stride}, at most {LARGEST_SIDE}",
+                "the network halves it at every level",
+            )
 
     def groups_of(self, width: int) -> int:
         """Return the number of groups of a normalisation of so many channels."""

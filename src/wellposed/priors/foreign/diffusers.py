@@ -17,8 +17,9 @@ from wellposed.checks import require
 from wellposed.errors import FileError, InputError
 from wellposed.priors.foreign.config import ForeignConfig, Resample
 from wellposed.priors.foreign.files import Weights, number, read_json
-from wellposed.priors.foreign.prior import ForeignPrior, Kind, check_weights
+from wellposed.priors.foreign.prior import ForeignPrior, Kind
 from wellposed.priors.foreign.scheduler import chain_of
+from wellposed.priors.network.prior import check_weights
 
 KINDS: dict[str, Kind] = {"epsilon": "eps", "v_prediction": "v", "sample": "x0"}
 PLAIN, ATTENTION, BLOCK = "{}Block2D", "Attn{}Block2D", "Resnet{}sampleBlock2D"
@@ -71,12 +72,13 @@ def read_diffusers(folder: Path) -> ForeignPrior:
         architecture = architecture_of(config)
         weights = Weights.open(_weights_file(unet))
         names = {name: _new_name(name) for name in weights.shapes}
-        check_weights({names[n]: shape for n, shape in weights.shapes.items()}, architecture)
+        check_weights(architecture, {names[n]: shape for n, shape in weights.shapes.items()})
         tensors = {names[n]: value for n, value in weights.read().items()}
         shape = (architecture.channels, *_sides(config.get("sample_size")))
         return ForeignPrior(architecture, tensors, shape, **_frame(scheduler, architecture))
-    except InputError as error:
-        raise FileError(f"{folder}: {error.what}", error.why, error.remedy) from None
+    except ValueError as error:  # ours, or torch's own: such a network cannot be built
+        told = error if isinstance(error, InputError) else InputError(str(error))
+        raise FileError(f"{folder}: {told.what}", told.why, told.remedy) from None
 
 
 def architecture_of(config: Mapping[str, Any]) -> ForeignConfig:

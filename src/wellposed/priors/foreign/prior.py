@@ -9,16 +9,16 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from wellposed.checks import finite, require, whole, within
+from wellposed.checks import finite, require, within
 from wellposed.priors.convert import from_eps, from_score, from_v, from_x0
 from wellposed.priors.denoiser import Denoiser
 from wellposed.priors.diffusion import DiffusionPrior, Shape
 from wellposed.priors.foreign.config import ForeignConfig
 from wellposed.priors.foreign.unet import ForeignUNet
+from wellposed.priors.network.prior import check_weights
 from wellposed.schedules import EDM, Chain
 
 Kind = Literal["eps", "v", "x0", "score"]
-LARGEST_SIDE = 1 << 13  # pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,25 +77,11 @@ class ForeignPrior(DiffusionPrior):
             object.__setattr__(self, "sigma_max", high)
         within(self.sigma_min, "sigma_min", 0)
         within(self.sigma_max, "sigma_max", self.sigma_min, open_low=True)
-        self._check_shape()
-        check_weights({name: tuple(w.shape) for name, w in self.weights.items()}, self.config)
-        for name, value in self.weights.items():
-            require(value.is_floating_point(), f"{name} holds {value.dtype} values")
-            finite(value, name, "the checkpoint is damaged: get it again")
-
-    def _check_shape(self) -> None:
-        require(
-            len(self.shape) == 3 and self.shape[0] == self.config.channels,
-            f"shape is {self.shape}, expected ({self.config.channels}, height, width)",
-        )
-        for side in self.shape[1:]:
-            whole(side, "a side of the image")
-            require(
-                side % self.config.stride == 0 and side <= LARGEST_SIDE,
-                f"the image has {side} pixels on a side, expected a multiple of "
-                f"{self.config.stride}, at most {LARGEST_SIDE}",
-                "the network halves it at every level",
-            )
+        self.config.check_shape(self.shape)
+        check_weights(self.config, {name: tuple(w.shape) for name, w in self.weights.items()})
+        for name, weight in self.weights.items():
+            require(weight.is_floating_point(), f"the weight {name} holds {weight.dtype} values")
+            finite(weight, f"the weight {name}", "the file is damaged: get it again")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -108,6 +94,16 @@ class ForeignPrior(DiffusionPrior):
         """Where the weights are."""
         return next(iter(self.weights.values())).device
 
+    def at(self, shape: Shape) -> ForeignPrior:
+        """Return the prior for signals of another shape.
+
+        Raises
+        ------
+        InputError
+            The network does not take this shape.
+        """
+        return replace(self, shape=tuple(shape))
+
     def denoise(self, z: Tensor, sigma: float | Tensor) -> Tensor:
         """Return E[x0 | z], [B, *shape], for z [B, *shape] and sigma a number or [B]."""
         return self._denoiser.denoise(z, sigma)
@@ -115,7 +111,8 @@ class ForeignPrior(DiffusionPrior):
     @cached_property
     def network(self) -> ForeignUNet:
         """The network, which takes images [B, C, H, W] in its own scale and its own times [B]."""
-        network = empty(self.config)
+        with torch.device("meta"):
+            network = self.config.build()
         weights = {name: value.to(self.dtype) for name, value in self.weights.items()}
         network.load_state_dict(weights, assign=True)
         return network.eval().requires_grad_(False)
@@ -135,43 +132,3 @@ class ForeignPrior(DiffusionPrior):
             return wrap(self._predict_at, self.chain, shape, spread)
         score = from_score(self._predict, EDM(), shape, spread)
         return replace(score, sigma_min=self.sigma_min, sigma_max=self.sigma_max)
-
-
-def empty(config: ForeignConfig) -> ForeignUNet:
-    """Return the network of an architecture without memory for its parameters.
-
-    Raises
-    ------
-    InputError
-        The sizes do not fit each other.
-    """
-    try:
-        with torch.device("meta"):
-            return ForeignUNet(config)
-    except ValueError as error:
-        require(False, f"no such network: {error}")
-        raise
-
-
-def check_weights(found: dict[str, tuple[int, ...]], config: ForeignConfig) -> None:
-    """Require that the shapes of weights are those of an architecture, name by name.
-
-    Raises
-    ------
-    InputError
-        A weight is missing, too many, or has another shape; the error names the first.
-    """
-    wanted = {name: tuple(p.shape) for name, p in empty(config).state_dict().items()}
-    missing, extra = sorted(wanted.keys() - found), sorted(found.keys() - wanted)
-    require(
-        not missing and not extra,
-        f"{len(missing)} weights are missing (first: {', '.join(missing[:1]) or 'none'}), "
-        f"{len(extra)} are too many (first: {', '.join(extra[:1]) or 'none'})",
-        "the weights belong to another architecture than the one described",
-    )
-    for name, shape in wanted.items():
-        require(
-            found[name] == shape,
-            f"{name} has shape {list(found[name])}, expected {list(shape)}",
-            "the weights belong to another architecture than the one described",
-        )
