@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.density import log_likelihood as log_likelihood
     from wellposed.draws import Draws as Draws
     from wellposed.errors import WellposedError as WellposedError
+    from wellposed.evaluation.calibration import calibrate as calibrate
     from wellposed.lowrank.alternating import AlternatingMinimization as AlternatingMinimization
     from wellposed.lowrank.count_scaled_gd import CountScaledGD as CountScaledGD
     from wellposed.lowrank.gradient_descent import GradientDescent as GradientDescent
@@ -109,6 +110,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "ULA": "samplers.langevin",
     "WellposedError": "errors",
     "load_prior": "priors.load",
+    "calibrate": "evaluation.calibration",
     "log_likelihood": "density",
     "recover": "recovery",
     "resume": "resuming",
