@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.lowrank.tensor_gradient_descent import (
         TensorGradientDescent as TensorGradientDescent,
     )
+    from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA as TensorRobustPCA
     from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD as TensorScaledGD
     from wellposed.multilinear import Tucker as Tucker
     from wellposed.priors.denoiser import Denoiser as Denoiser
@@ -105,6 +106,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Subgradient": "lowrank.subgradient",
     "TensorGradientDescent": "lowrank.tensor_gradient_descent",
     "TensorRecovery": "result_tensor",
+    "TensorRobustPCA": "lowrank.tensor_robust_pca",
     "TensorScaledGD": "lowrank.tensor_scaled_gd",
     "Tucker": "multilinear",
     "ULA": "samplers.langevin",

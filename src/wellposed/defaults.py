@@ -11,12 +11,13 @@ from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.robust_pca import RobustPCA
 from wellposed.lowrank.scaled_gd import ScaledGD
 from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
+from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
 from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD
 from wellposed.operators.entries import Entries
 from wellposed.operators.hankel import Hankel
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
-from wellposed.priors.tucker import LowTucker
+from wellposed.priors.tucker import LowTucker, LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.samplers.dpm_solver import DPMSolverPP2M
 
@@ -60,6 +61,10 @@ RULES = (
     Rule(
         "LowRank", "any other linear operator", "ScaledGD",
         lambda problem, prior: isinstance(prior, LowRank), ScaledGD,
+    ),
+    Rule(
+        "LowTuckerPlusSparse", "any", "TensorRobustPCA",
+        lambda problem, prior: isinstance(prior, LowTuckerPlusSparse), TensorRobustPCA,
     ),
     Rule(
         "LowTucker", "any linear operator on tensors", "TensorScaledGD",

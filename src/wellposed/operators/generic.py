@@ -16,6 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from wellposed.checks import as_tensor, finite, require, whole
+from wellposed.multilinear import Tucker, dense
 from wellposed.operators.base import LinearOperator, Shape, numel
 from wellposed.operators.dense import DenseProducts
 from wellposed.operators.entries import SparseMatrix, build_pattern
@@ -90,6 +91,10 @@ class MatrixIdentity(DenseProducts, Identity):
 
 class TensorIdentity(DenseTensorProducts, Identity):
     """Full observation of a tensor."""
+
+    def residual(self, tucker: Tucker, y: Tensor) -> Tensor:
+        """Return T - y, subtracted in place."""
+        return dense(tucker).sub_(y)
 
 
 @dataclass(frozen=True, eq=False)
