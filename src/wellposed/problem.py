@@ -29,7 +29,7 @@ class Problem:
     Raises
     ------
     InputError
-        y has the wrong shape, or is NaN or infinite somewhere.
+        y has the wrong shape, is NaN or infinite somewhere, or is impossible with the noise.
 
     Examples
     --------
@@ -65,3 +65,5 @@ class Problem:
             f"that is what {type(self.operator).__name__} returns for one signal",
         )
         finite(self.y, "y")
+        if self.noise is not None:
+            self.noise.check(self.y)

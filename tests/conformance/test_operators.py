@@ -21,6 +21,7 @@ from wellposed.operators import (
     Blur,
     Compose,
     DenseSensing,
+    Diagonal,
     Downsample,
     Entries,
     Fourier,
@@ -213,6 +214,10 @@ def narrow_radon(d):
     return Radon(d.stream.uniform((3,), "angles") * 360, (d.n1, d.n2), 2)
 
 
+def diagonal(d):
+    return Diagonal(d.normal(2, d.n1, d.n2))
+
+
 def projection(d):
     return random_projection(4, (1, d.n1, d.n2), dtype=d.dtype)
 
@@ -225,7 +230,7 @@ ON_IMAGES = (
     mask, composed_masks, circular_blur, circular_blurs, valid_blur, zero_blur, reflecting_blur,
     replicating_blur, blur_of_lines, masked_blur, bicubic_downsample, box_downsample,
     downsampled_blur, fourier, fourier_of_lines, coils, fourier_of_blur,
-    radon, narrow_radon, projection,
+    radon, narrow_radon, projection, diagonal,
 )  # fmt: skip
 CASES = (
     *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,

@@ -263,3 +263,17 @@ def test_empirical_needs_a_density():
     with pytest.raises(CapabilityError, match="with a density"):
         empirical(8).posterior(Problem(problem.y, problem.operator))
     assert math.isfinite(empirical(8).posterior(problem).sigma_data)
+
+
+def test_a_level_for_each_element_is_a_scaled_row_for_each():
+    problem, sigma = _problem(), torch.tensor([0.1, 0.5, 1.0, 3.0], dtype=torch.float64)
+    prior, _ = mixture("dense")
+    given = Problem(problem.y, problem.operator, White(sigma))
+    rows = problem.operator.matrix / sigma[:, None]
+    scaled = Problem(problem.y / sigma, Dot(rows), White(1.0))
+    got, expected = prior.posterior(given), prior.posterior(scaled)
+    plain = prior.posterior(Problem(problem.y, problem.operator, White(float(sigma.mean()))))
+    for name in ("weights", "means", "covariances"):
+        a, b, c = (getattr(law, name) for law in (got, expected, plain))
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
+        assert not torch.allclose(a, c, rtol=1e-2, atol=1e-3)

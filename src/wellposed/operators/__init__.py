@@ -4,6 +4,7 @@ from wellposed.operators.base import LinearOperator, MatrixOperator, Operator
 from wellposed.operators.blur import Blur
 from wellposed.operators.callable import from_callable
 from wellposed.operators.compose import Compose
+from wellposed.operators.diagonal import Diagonal
 from wellposed.operators.downsample import Downsample
 from wellposed.operators.entries import Entries
 from wellposed.operators.fourier import Fourier, cartesian_mask
@@ -21,6 +22,7 @@ __all__ = [
     "Blur",
     "Compose",
     "DenseSensing",
+    "Diagonal",
     "Downsample",
     "Entries",
     "Fourier",

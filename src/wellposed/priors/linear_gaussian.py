@@ -1,6 +1,6 @@
-"""Exact posterior of a Gaussian mixture under a linear measurement with white noise.
+"""Exact posterior of a Gaussian mixture under a linear measurement with Gaussian noise.
 
-Model      x ~ sum_k w_k N(m_k, C_k),  y = A x + tau n.
+Model      x ~ sum_k w_k N(m_k, C_k),  y = A x + tau n; a tau for each element is divided out.
 Update     with C = L L^T, rho = y - A m and A L / tau = U S V^T (V square):
            cov'  = H H^T,  H = L V (I + S^2)^(-1/2)
            mean' = m + L V S (I + S^2)^-1 U^T rho / tau
@@ -26,6 +26,8 @@ from wellposed.checks import require
 from wellposed.errors import CapabilityError
 from wellposed.noise import Gaussian
 from wellposed.operators.base import LinearOperator, need_linear
+from wellposed.operators.compose import LinearCompose
+from wellposed.operators.diagonal import Diagonal as Weights
 from wellposed.priors.components import Components
 from wellposed.priors.families import Diagonal, Isotropic
 from wellposed.problem import Problem
@@ -88,9 +90,12 @@ def linear_gaussian(problem: Problem, shape: tuple[int, ...]) -> Measured:
     if not isinstance(noise, Gaussian) or not isinstance(operator, LinearOperator):
         raise CapabilityError(
             f"the noise is {noise!r}, expected noise.Gaussian",
-            "only white Gaussian noise on a linear measurement leaves a mixture a mixture",
+            "only Gaussian noise on a linear measurement leaves a mixture a mixture",
             "use a posterior sampler for other noise",
         )
+    if isinstance(noise.sigma, Tensor):
+        white = LinearCompose(Weights(1 / noise.sigma), operator)
+        return Measured(white, problem.y / noise.sigma, 1.0)
     return Measured(operator, problem.y, noise.sigma)
 
 
