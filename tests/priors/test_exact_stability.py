@@ -162,10 +162,16 @@ def test_ill_conditioned_covariance():
 
 MEMORY = """
 import resource, sys, torch
-from wellposed.priors import GaussianMixture
+from wellposed.priors import GaussianMixture, LowRankPlusIdentity
 torch.set_num_threads(1)
 means = torch.randn(100, 10_000, generator=torch.Generator().manual_seed(0))
-prior = GaussianMixture(torch.full((100,), 0.01), means, float(sys.argv[1]))
+factors = torch.randn(100, 10_000, 4, generator=torch.Generator().manual_seed(1))
+covariances = {
+    "isotropic": 0.1,
+    "diagonal": 0.1 + factors[..., 0].square(),
+    "low rank": [LowRankPlusIdentity(f, 0.1) for f in factors],
+}
+prior = GaussianMixture(torch.full((100,), 0.01), means, covariances[sys.argv[1]])
 z = torch.randn(64, 10_000)
 prior.denoise(z[:1], 1.0)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -175,9 +181,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
-def test_memory_is_bounded():
+@pytest.mark.parametrize("kind", ["isotropic", "diagonal", "low rank"])
+def test_memory_is_bounded(kind):
     """d = 10^4, K = 100, B = 64: [B, K, d] would be 512 MB in float64; stay below 200 MB."""
     out = subprocess.run(
-        [sys.executable, "-c", MEMORY, "0.1"], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEMORY, kind], capture_output=True, text=True, check=True
     )
     assert float(out.stdout) <= 200

@@ -54,6 +54,13 @@ def test_the_computed_bound_holds_for_its_data():
     assert wide == pytest.approx(2 * line.value)
 
 
+def test_the_budget_names_its_largest_term():
+    tell = planner("ccl-thm1").remark
+    assert "more steps" in tell(SIZES)
+    assert "a longer horizon" in tell(replace(SIZES, horizon=0.1))
+    assert "better scores" in tell(replace(SIZES, score_error=10.0))
+
+
 def test_an_image_is_beyond_the_theorems():
     for name in ("acc-ode", "acc-sde", "path-kl"):
         assert "says nothing" in evaluate(planner(name), DiffusionSizes())[0].label

@@ -136,7 +136,7 @@ def plan(
         say(f"{line.name} {line.relation} {line.formula} = {_told(line.value)}", "bold")
         say(f"  {line.label}")
     if chosen.note:
-        say(chosen.note)
+        say(chosen.remark(sizes))
     if pilot:
         (_line_pilot if sampling else _pilot)(chosen, sizes, seed)
     return DONE

@@ -158,7 +158,11 @@ class Planner(Generic[S]):
     assumptions: tuple[str, ...]
     quantities: tuple[Quantity[S], ...]
     source: str
-    note: str = ""
+    note: str | Callable[[S], str] = ""
+
+    def remark(self, sizes: S) -> str:
+        """Return what else there is to say, at these sizes where it depends on them."""
+        return self.note if isinstance(self.note, str) else self.note(sizes)
 
 
 _LABELS = {
