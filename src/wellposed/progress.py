@@ -70,3 +70,47 @@ class Progress:
                 note=f"hold-out: rank {candidate.rank}, ridge {candidate.ridge:.3g}, "
                 f"error {candidate.error:.4g}",
             )
+
+
+class TrainingProgress:
+    """Show steps, loss and time left of a training on the terminal.
+
+    Parameters
+    ----------
+    shown
+        Whether to show anything.
+    """
+
+    def __init__(self, *, shown: bool) -> None:
+        self.shown = shown
+
+    def __enter__(self) -> TrainingProgress:
+        if self.shown:
+            from rich import progress
+
+            self._bar = progress.Progress(
+                progress.TextColumn("train"),
+                progress.BarColumn(),
+                progress.TextColumn("{task.fields[note]}"),
+                progress.TimeElapsedColumn(),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("train", total=None, note="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.shown:
+            self._bar.stop()
+
+    def entry(self, step: int, steps: int, loss: float, left: float) -> None:
+        """Show the end of some steps: of how many, their mean loss, and seconds left."""
+        if self.shown:
+            hours, minutes = int(left) // 3600, int(left) // 60 % 60
+            note = f"{step:,}/{steps:,}  loss {loss:.4f}  {hours}:{minutes:02d} h left"
+            self._bar.update(self._task, completed=step, total=steps, note=note)

@@ -16,6 +16,7 @@ from wellposed.cli.report import report
 from wellposed.cli.resume import resume
 from wellposed.cli.separate import separate
 from wellposed.cli.theory import theory
+from wellposed.cli.train import train
 
 app = App(
     name="wellposed",
@@ -29,7 +30,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    complete, separate, demo, resume, report, methods, plan, theory, convert,
+    complete, separate, demo, resume, report, methods, plan, theory, train, convert,
 )  # fmt: skip
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -18,7 +18,7 @@ def tell(done: Done) -> int:
         say("Interrupted. Go on with:", "yellow")
         say(f"wellposed resume {done.folder}")
         return RESUMABLE
-    tellers = {"complete": _complete, "separate": _separate, "demo": _demo}
+    tellers = {"complete": _complete, "separate": _separate, "demo": _demo, "train": _train}
     if done.summary:
         tellers[done.summary["job"]](done.summary)
     if not done.ok:
@@ -71,6 +71,15 @@ def _demo(summary: Mapping[str, Any]) -> None:
     say()
     _separate(summary["clip"])
     say()
+
+
+def _train(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.train import subtitle, validation_table
+
+    say(subtitle(summary))
+    table = validation_table(summary)
+    say_table(table.heads, table.rows, numbers=True)
+    say("The prior is this folder: wp.load_prior(folder); its card is card.md.")
 
 
 def _warn(summary: Mapping[str, Any]) -> None:

@@ -10,8 +10,9 @@ from wellposed.jobs.complete import complete
 from wellposed.jobs.demo import demo
 from wellposed.jobs.folder import STAGES, Done, write_report
 from wellposed.jobs.inputs import check_unchanged
-from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob, from_plain
+from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob, TrainJob, from_plain
 from wellposed.jobs.separate import separate
+from wellposed.jobs.train import train
 from wellposed.result import Recovery
 from wellposed.resuming import resume as resume_run
 from wellposed.run import Status
@@ -54,6 +55,8 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
             return separate(job, folder, **options)
         case DemoJob():
             return demo(job, folder, **options)
+        case TrainJob():
+            return train(job, folder, **options)
 
 
 def check(folder: str | Path) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from wellposed.errors import CapabilityError, InputError
 from wellposed.jobs.inputs import digests, fresh_folder
-from wellposed.jobs.requests import Job, to_plain
+from wellposed.jobs.requests import Job, TrainJob, to_plain
 from wellposed.jobs.summary import read_summary, write_summary, write_text
 from wellposed.problem import Problem
 from wellposed.recovery import recover
@@ -165,7 +165,8 @@ def _key(job: Job, inputs: dict[str, dict[str, Any]]) -> str:
 
 
 def _title(job: Job) -> str:
-    about = [Path(path).stem for field in job.inputs[:1] if (path := getattr(job, field))]
+    given = job.data if isinstance(job, TrainJob) else [getattr(job, f) for f in job.inputs[:1]]
+    about = [Path(path).stem for path in given if path]
     return " ".join([job.kind, *about])
 
 

@@ -150,8 +150,93 @@ class DemoJob:
         _whole("seed", self.seed, 0)
 
 
-Job = CompleteJob | SeparateJob | DemoJob
-_KINDS: dict[str, type[Job]] = {j.kind: j for j in (CompleteJob, SeparateJob, DemoJob)}
+@dataclass(frozen=True)
+class TrainJob:
+    """Train a denoiser.
+
+    Parameters
+    ----------
+    data
+        Paths or names of data sets, at least one: pictures (a folder), or arrays of signals of
+        one shape (.npy, .npz, IDX).
+    network
+        Name of a network; None takes "unet" for images and "mlp" for vectors.
+    steps, minutes
+        Length of the run, > 0; minutes win, and are turned into steps once.
+    batch
+        Signals of a step, >= 1; of pictures, crops of the first size.
+    crops
+        Sides of the square crops of pictures, in pixels, divisible by the network's stride.
+    largest
+        Pictures are reduced until their longer side has so many pixels.
+    flips
+        Mirror half of the images; None mirrors crops of pictures, and nothing else.
+    rate
+        Largest rate of AdamW, > 0.
+    level_mean, level_std
+        Of the logarithm of the noise levels in training; level_std > 0.
+    sigma_data
+        Standard deviation of a coordinate of the signals, > 0; None measures it.
+    holdout
+        One in so many signals, or pictures, is held out, >= 2.
+    half
+        Compute in bfloat16; weights stay float32.
+    seed
+        Seed of all random choices, >= 0.
+    digest
+        Hash of the data that a run began with; empty before it is known.
+
+    Raises
+    ------
+    InputError
+        A value out of range.
+
+    Examples
+    --------
+    >>> TrainJob(("pictures",), minutes=20).kind
+    'train'
+    """
+
+    data: tuple[str, ...]
+    network: str | None = None
+    steps: int = 10_000
+    minutes: float | None = None
+    batch: int = 64
+    crops: tuple[int, ...] = (64,)
+    largest: int = 2400
+    flips: bool | None = None
+    rate: float = 1e-3
+    level_mean: float = -1.2
+    level_std: float = 1.2
+    sigma_data: float | None = None
+    holdout: int = 12
+    half: bool = False
+    seed: int = 0
+    digest: str = ""
+
+    kind: ClassVar[str] = "train"
+    inputs: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data", tuple(self.data))
+        object.__setattr__(self, "crops", tuple(self.crops))
+        if not self.data or not self.crops:
+            raise InputError("data and crops need at least one entry each")
+        for name in ("steps", "batch", "largest"):
+            _whole(name, getattr(self, name), 1)
+        for size in self.crops:
+            _whole("crops", size, 1)
+        _whole("holdout", self.holdout, 2)
+        _whole("seed", self.seed, 0)
+        for name in ("minutes", "rate", "level_std", "sigma_data"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{name} is {value!r}, expected a finite number > 0")
+        _between("level_mean", self.level_mean, -20, 20)
+
+
+Job = CompleteJob | SeparateJob | DemoJob | TrainJob
+_KINDS: dict[str, type[Job]] = {j.kind: j for j in (CompleteJob, SeparateJob, DemoJob, TrainJob)}
 
 
 def to_plain(job: Job) -> dict[str, Any]:

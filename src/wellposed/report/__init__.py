@@ -17,12 +17,14 @@ from wellposed.report.demo import demo_page
 from wellposed.report.model import Page, Source
 from wellposed.report.render import render
 from wellposed.report.separate import separate_page
+from wellposed.report.train import train_page
 from wellposed.store import RunFolder
 
 _PAGES: dict[str, Callable[[Source], Page]] = {
     "complete": complete_page,
     "separate": separate_page,
     "demo": demo_page,
+    "train": train_page,
     "recover": bare_page,
 }
 

@@ -32,6 +32,22 @@ def residual_curve(name: str, steps: Floats, residual: Floats) -> str:
     return drawn(f"residual {name}", draw)
 
 
+def losses(name: str, steps: Floats, loss: Floats, checked: Mapping[int, float]) -> str:
+    """Draw the loss of a training, and on held-out signals at some steps."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot(steps, loss, color=LINE, label="training")
+        axes.plot(list(checked), list(checked.values()), "o-", ms=4, color=ACCENT, label="held out")
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.legend(loc="best", fontsize=8.5, handlelength=1.4)
+        if _spans(loss):
+            _logarithmic(axes)
+
+    return drawn(f"losses {name}", draw)
+
+
 def singular_values(name: str, values: Sequence[float]) -> str:
     """Draw singular values as stems."""
 

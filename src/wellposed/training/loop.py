@@ -1,26 +1,29 @@
-"""The training loop: AdamW on denoising score matching, with an average of the weights.
+"""Training of any parametric denoiser by denoising score matching.
 
-Update     g = gradient of the mean loss, cut to norm 1;  AdamW at rate r(step);
+Update     g = gradient of the mean loss, cut to norm ``clip``; weights <- AdamW(g) or
+           weights - r(step) g;
            average <- m average + (1 - m) weights,  m = min(ema, (1 + step) / (10 + step))
 Rate       rises over ``warmup`` steps, stays, and falls linearly to 0 over the last share
            ``decay`` of the steps: a longer run shares the constant part of a shorter one.
-State      weights, average, two moments, step. A batch and its noise are functions of (seed,
+State      weights, average, moments, step. A batch and its noise are functions of (seed, process,
            step), so a run that was stopped goes on bit for bit on the same build and threads.
+Processes  each takes a batch of its own; gradients are averaged by DistributedDataParallel.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from wellposed.checks import require, whole, within
 from wellposed.rng import Stream
 from wellposed.training.data import Source
-from wellposed.training.objective import LogNormalLevels, loss_of_each
+from wellposed.training.objective import Levels, LogNormalLevels, loss_of_each
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,16 @@ class Training:
         Steps over which the rate rises.
     decay
         Share of the steps over which the rate falls to 0, in [0, 1].
+    optimizer
+        "adamw", or "sgd": plain gradient steps.
     weight_decay
         Of AdamW, >= 0.
+    clip
+        Largest norm of a gradient, > 0.
     ema
         Memory of the average of the weights, in [0, 1).
     levels
-        The law of noise levels.
+        The law of noise levels, with ``draw(count, stream, step)``.
     half
         Compute in bfloat16 where that is safe; weights and sums stay float32.
     seed
@@ -53,9 +60,11 @@ class Training:
     rate: float = 1e-3
     warmup: int = 200
     decay: float = 0.35
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = 0.01
+    clip: float = 1.0
     ema: float = 0.999
-    levels: LogNormalLevels = field(default_factory=LogNormalLevels)
+    levels: Levels = field(default_factory=LogNormalLevels)
     half: bool = False
     seed: int = 0
 
@@ -65,6 +74,11 @@ class Training:
         within(self.rate, "rate", 0, open_low=True)
         within(self.decay, "decay", 0, 1)
         within(self.weight_decay, "weight_decay", 0)
+        require(self.clip > 0, f"clip is {self.clip!r}, expected a number > 0")
+        require(
+            self.optimizer in ("adamw", "sgd"),
+            f"optimizer is {self.optimizer!r}, expected 'adamw' or 'sgd'",
+        )
         within(self.ema, "ema", 0, 1, open_high=True)
 
     def rate_at(self, step: int) -> float:
@@ -87,6 +101,17 @@ class Trainer:
         How to train.
     sigma_data
         Standard deviation of a coordinate of the signal, for the weights of the loss.
+
+    Examples
+    --------
+    >>> from wellposed.priors.network import MLPConfig, Preconditioned
+    >>> from wellposed.training.data import Rows
+    >>> points = torch.tensor([[-1.0], [1.0]])
+    >>> network = Preconditioned(MLPConfig(1, 8, 1).build(), sigma_data=1.0)
+    >>> trainer = Trainer(network, Rows(points, 16), Training(steps=2), sigma_data=1.0)
+    >>> losses = [trainer.advance() for _ in range(2)]
+    >>> trainer.step
+    2
     """
 
     def __init__(
@@ -94,24 +119,20 @@ class Trainer:
     ) -> None:
         self.denoiser, self.source, self.training = denoiser, source, training
         self.sigma_data = sigma_data
-        self.stream = Stream(training.seed)
+        several = distributed.is_available() and distributed.is_initialized()
+        self.stream = Stream(training.seed, block=distributed.get_rank() if several else 0)
+        self._forward = DistributedDataParallel(denoiser) if several else denoiser
         self.step = 0
         self.weights = dict(denoiser.named_parameters())
         self.average = {name: w.detach().clone() for name, w in self.weights.items()}
-        self.optimizer = torch.optim.AdamW(
-            self.weights.values(),
-            lr=training.rate,
-            betas=(0.9, 0.99),
-            weight_decay=training.weight_decay,
-            foreach=True,
-        )
+        self.optimizer = _optimizer(list(self.weights.values()), training)
 
     def advance(self) -> float:
         """Take one step; return its loss."""
         loss = self._loss()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.weights.values(), 1.0, foreach=True)
+        nn.utils.clip_grad_norm_(self.weights.values(), self.training.clip, foreach=True)
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.rate_at(self.step)
         self.optimizer.step()
@@ -123,10 +144,11 @@ class Trainer:
         x0 = self.source.batch(self.stream, self.step)
         sigma = self.training.levels.draw(len(x0), self.stream, self.step)
         noise = self.stream.normal(x0.shape, "noise", self.step, dtype=x0.dtype)
-        with self._precision():
-            return loss_of_each(self.denoiser, x0, sigma, noise, self.sigma_data).mean()
+        with self.precision():
+            return loss_of_each(self._forward, x0, sigma, noise, self.sigma_data).mean()
 
-    def _precision(self) -> AbstractContextManager[Any]:
+    def precision(self) -> AbstractContextManager[Any]:
+        """Return the context in which the denoiser is evaluated."""
         if self.training.half:
             return torch.autocast("cpu", torch.bfloat16)
         return nullcontext()
@@ -140,13 +162,11 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return everything that crosses a step."""
-        moments = {n: self.optimizer.state[w] for n, w in self.weights.items() if self.step}
         return {
             "step": self.step,
             "weights": {name: w.detach() for name, w in self.weights.items()},
             "average": self.average,
-            "first": {name: both["exp_avg"] for name, both in moments.items()},
-            "second": {name: both["exp_avg_sq"] for name, both in moments.items()},
+            "moments": {name: dict(self.optimizer.state[w]) for name, w in self.weights.items()},
         }
 
     @torch.no_grad()
@@ -170,9 +190,17 @@ class Trainer:
         for name, w in self.weights.items():
             w.copy_(state["weights"][name])
             self.average[name].copy_(state["average"][name])
-            if name in state["first"]:
-                self.optimizer.state[w] = {
-                    "step": torch.tensor(float(self.step)),
-                    "exp_avg": state["first"][name].clone(memory_format=torch.preserve_format),
-                    "exp_avg_sq": state["second"][name].clone(memory_format=torch.preserve_format),
-                }
+            # Moments take the layout of their weight in memory: sums run in the same order.
+            self.optimizer.state[w] = {
+                key: torch.empty_like(w).copy_(m) if m.shape == w.shape else m.clone()
+                for key, m in state["moments"][name].items()
+            }
+
+
+def _optimizer(weights: list[nn.Parameter], training: Training) -> torch.optim.Optimizer:
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(weights, lr=training.rate, foreach=True)
+    return torch.optim.AdamW(
+        weights, lr=training.rate, betas=(0.9, 0.99), weight_decay=training.weight_decay,
+        foreach=True,
+    )  # fmt: skip

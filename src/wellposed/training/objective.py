@@ -13,12 +13,41 @@ Fails      where the law of levels puts no weight.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from wellposed.checks import within
 from wellposed.rng import Stream
+
+
+class Levels(Protocol):
+    """A law of noise levels."""
+
+    def draw(self, count: int, stream: Stream, step: int) -> Tensor:
+        """Return levels [count] > 0, float32, for one step."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneLevel:
+    """A single noise level.
+
+    Parameters
+    ----------
+    sigma
+        The level, > 0.
+    """
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        within(self.sigma, "sigma", 0, open_low=True)
+
+    def draw(self, count: int, stream: Stream, step: int) -> Tensor:
+        """Return the level, [count]."""
+        return torch.full((count,), self.sigma)
 
 
 @dataclass(frozen=True)
@@ -58,7 +87,7 @@ class LogNormalLevels:
 
 
 def weight(sigma: Tensor, sigma_data: float) -> Tensor:
-    """Return w(sigma): with it the loss of D = x0-blind is about 1 at every level."""
+    """Return w(sigma): with it an untrained preconditioned network has a loss of about 1."""
     return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
 
 
