@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
 
 from wellposed.codec import decode, encode
 from wellposed.operators import (
@@ -33,6 +34,7 @@ from wellposed.operators import (
     Radon,
     RankOneSensing,
     from_callable,
+    from_scipy,
     random_projection,
 )
 from wellposed.operators.entries import MaskedEntries, SortedEntries, build_pattern
@@ -218,6 +220,10 @@ def diagonal(d):
     return Diagonal(d.normal(2, d.n1, d.n2))
 
 
+def scipy_columns(d):
+    return from_scipy(aslinearoperator(d.normal(3, 2 * d.n1).numpy()), (2, d.n1))
+
+
 def projection(d):
     return random_projection(4, (1, d.n1, d.n2), dtype=d.dtype)
 
@@ -234,7 +240,7 @@ ON_IMAGES = (
 )  # fmt: skip
 CASES = (
     *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,
-    composed_vectors, function_of_vectors,
+    composed_vectors, function_of_vectors, scipy_columns,
 )  # fmt: skip
 
 draws = st.builds(
@@ -468,7 +474,7 @@ def test_canonical_layout_follows_the_dtype_of_y(make, d):
     assert layout.misfit(*factors(operator, d._replace(dtype=F32)), y).norm.dtype == F32
 
 
-FUNCTIONS = (function_of_vectors, function_of_matrices)
+FUNCTIONS = (function_of_vectors, function_of_matrices, scipy_columns)
 
 
 @every([make for make in CASES if make not in FUNCTIONS])
