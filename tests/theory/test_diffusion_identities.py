@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from theory_cases import drawn_mixtures, two_modes
 
 from wellposed.errors import InputError
-from wellposed.priors import Gaussian, GaussianMixture
+from wellposed.priors import Empirical, Gaussian, GaussianMixture
 from wellposed.schedules import OU
 from wellposed.theory.assumptions import (
     draws,
@@ -149,6 +150,17 @@ def test_the_flow_suffers_from_a_jacobian_that_noise_averages_out():
     # negative control: a smooth error of the same size does not set the two apart like that
     assert smooth.ode - exact.ode < 6 * abs(smooth.sde - exact.sde)
     assert wave.sde - exact.sde < smooth.sde - exact.sde
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_score_learned_from_data_is_bad_where_data_are_few(seed):
+    """The exact minimiser of score matching on 500 draws, against the score of their law."""
+    law = two_modes().prior
+    learned = Empirical(law.sample(500, seed=seed))
+    z = torch.linspace(-3, 4, 141, dtype=torch.float64)[:, None]
+    off = [(learned.score(z, s) - law.score(z, s)).abs()[:, 0] for s in (0.1, 1.0)]
+    assert spearmanr(off[0], law.log_density(z, 0.1)).statistic < -0.5
+    assert off[1].mean() < 0.02 * off[0].mean()  # noise covers the gaps
 
 
 @pytest.mark.parametrize("sampler", ["ode", "sde"])
