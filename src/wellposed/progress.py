@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wellposed.run import Record
     from wellposed.selection import Candidate
+    from wellposed.selection_tensor import RankCandidate
 
 
 class Progress:
@@ -62,14 +63,14 @@ class Progress:
             ]
             self._bar.update(self._task, completed=record.step, note="  ".join(known))
 
-    def candidate(self, candidate: Candidate) -> None:
+    def candidate(self, candidate: Candidate | RankCandidate) -> None:
         """Show a candidate of the hold-out search."""
         if self.shown:
-            self._bar.update(
-                self._task,
-                note=f"hold-out: rank {candidate.rank}, ridge {candidate.ridge:.3g}, "
-                f"error {candidate.error:.4g}",
+            told = (
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in candidate._asdict().items()
             )
+            self._bar.update(self._task, note="hold-out: " + ", ".join(told))
 
 
 class TrainingProgress:

@@ -24,6 +24,7 @@ from wellposed.multilinear import Tucker
 from wellposed.multilinear import relative_error as tensor_error
 from wellposed.operators.entries import Entries
 from wellposed.priors.lowrank import LowRank
+from wellposed.priors.tucker import LowTucker
 from wellposed.problem import Problem
 from wellposed.progress import Progress
 from wellposed.result import Recovery
@@ -31,6 +32,7 @@ from wellposed.result_tensor import TensorRecovery
 from wellposed.rng import Stream
 from wellposed.run import Driver, Outcome, Record, as_records
 from wellposed.selection import Candidate, choose
+from wellposed.selection_tensor import choose_ranks
 from wellposed.store import RunFolder, fingerprint, load_tree, save_tree
 from wellposed.task import Method, Task
 
@@ -175,12 +177,16 @@ def solve(
     """Choose what was left open, take off biases, drive the method."""
     stream = Stream(request.seed)
     prior = request.prior
-    tried: tuple[Candidate, ...] = ()
+    tried: tuple[Any, ...] = ()
     if isinstance(prior, LowRank) and prior.rank is None:
         named = request.method or _named(default_method(request.problem, replace(prior, rank=1)))
         choice = choose(request.problem, prior, named, stream, watch_choice)
         prior = replace(prior, rank=choice.best.rank, ridge=choice.best.ridge)
         tried = choice.tried
+    if isinstance(prior, LowTucker) and prior.ranks is None:
+        fits = request.method or default_method(request.problem, prior)
+        found = choose_ranks(request.problem, fits, stream, watch_choice)
+        prior, tried = LowTucker(found.best.ranks), found.tried
     method = request.method or default_method(request.problem, prior)
     problem, biases = _without_biases(request.problem, prior, method)
     task = Task(problem, prior, dtype=problem.y.dtype, device=problem.y.device)
