@@ -33,6 +33,8 @@ from wellposed.operators import (
     MatrixOperator,
     Radon,
     RankOneSensing,
+    TensorEntries,
+    TensorSensing,
     from_callable,
     from_scipy,
     random_projection,
@@ -216,6 +218,14 @@ def narrow_radon(d):
     return Radon(d.stream.uniform((3,), "angles") * 360, (d.n1, d.n2), 2)
 
 
+def tensor_entries(d):
+    return TensorEntries.from_mask(d.stream.uniform((d.n1, d.n2, 2), "cells") < 0.99)
+
+
+def tensor_sensing(d):
+    return TensorSensing(d.normal(5, d.n1, d.n2, 2))
+
+
 def diagonal(d):
     return Diagonal(d.normal(2, d.n1, d.n2))
 
@@ -240,7 +250,7 @@ ON_IMAGES = (
 )  # fmt: skip
 CASES = (
     *ON_MATRICES, *ON_IMAGES, line_identity, matrix, complex_matrix, sparse_matrix,
-    composed_vectors, function_of_vectors, scipy_columns,
+    composed_vectors, function_of_vectors, scipy_columns, tensor_entries, tensor_sensing,
 )  # fmt: skip
 
 draws = st.builds(

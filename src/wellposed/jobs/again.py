@@ -10,15 +10,7 @@ from wellposed.jobs.complete import complete
 from wellposed.jobs.demo import demo
 from wellposed.jobs.folder import STAGES, Done, write_report
 from wellposed.jobs.inputs import check_unchanged
-from wellposed.jobs.requests import (
-    CompleteJob,
-    DemoJob,
-    SampleJob,
-    SeparateJob,
-    TrainJob,
-    from_plain,
-)
-from wellposed.jobs.sample import sample
+from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob, TrainJob, from_plain
 from wellposed.jobs.separate import separate
 from wellposed.jobs.train import train
 from wellposed.result import Recovery
@@ -48,7 +40,7 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
     """
     folder = Path(folder)
     manifest = RunFolder(folder).manifest()
-    if "job" not in manifest:  # a run that the library made
+    if manifest.get("kind") in ("recover", "sample"):
         result = resume_run(folder, progress=progress)
         if isinstance(result, Recovery):
             _write_again(folder)
@@ -65,8 +57,6 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
             return demo(job, folder, **options)
         case TrainJob():
             return train(job, folder, **options)
-        case SampleJob():
-            return sample(job, folder, **options)
 
 
 def check(folder: str | Path) -> list[str]:

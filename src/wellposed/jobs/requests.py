@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from wellposed.errors import InputError, StoreError
@@ -64,7 +63,6 @@ class CompleteJob:
     delimiter: str | None = None
 
     kind: ClassVar[str] = "complete"
-    subject: ClassVar[str | None] = "table"  # what the command names first
     inputs: ClassVar[tuple[str, ...]] = ("table", "predict")
 
     def __post_init__(self) -> None:
@@ -118,7 +116,6 @@ class SeparateJob:
     tol: float = 1e-4
 
     kind: ClassVar[str] = "separate"
-    subject: ClassVar[str | None] = "stack"
     inputs: ClassVar[tuple[str, ...]] = ("stack",)
 
     def __post_init__(self) -> None:
@@ -147,7 +144,6 @@ class DemoJob:
     seed: int = 0
 
     kind: ClassVar[str] = "demo"
-    subject: ClassVar[str | None] = None
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -219,7 +215,6 @@ class TrainJob:
     digest: str = ""
 
     kind: ClassVar[str] = "train"
-    subject: ClassVar[str | None] = "data"
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -240,65 +235,8 @@ class TrainJob:
         _between("level_mean", self.level_mean, -20, 20)
 
 
-@dataclass(frozen=True)
-class SampleJob:
-    """Draw signals from a prior.
-
-    Parameters
-    ----------
-    prior
-        Name of a prior that comes with the package, or path of one.
-    n
-        Number of draws, >= 1.
-    method
-        Name of a sampler; None takes the default.
-    steps
-        Its number of steps, >= 1; None takes its own default.
-    size
-        Height and width of an image in pixels, where the network takes several; None takes the
-        prior's.
-    half
-        Compute the network in bfloat16.
-    seed
-        Seed of the noise, >= 0.
-
-    Raises
-    ------
-    InputError
-        A value out of range.
-
-    Examples
-    --------
-    >>> SampleJob("fashion", n=16, steps=20).kind
-    'sample'
-    """
-
-    prior: str
-    n: int = 64
-    method: str | None = None
-    steps: int | None = None
-    size: int | None = None
-    half: bool = False
-    seed: int = 0
-
-    kind: ClassVar[str] = "sample"
-    subject: ClassVar[str | None] = "prior"
-
-    def __post_init__(self) -> None:
-        for name in ("n", "steps", "size"):
-            _whole(name, getattr(self, name), 1)
-        _whole("seed", self.seed, 0)
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The file or folder of the prior, unless it is a name."""
-        return ("prior",) if Path(self.prior).exists() else ()
-
-
-Job = CompleteJob | SeparateJob | DemoJob | TrainJob | SampleJob
-_KINDS: dict[str, type[Job]] = {
-    j.kind: j for j in (CompleteJob, SeparateJob, DemoJob, TrainJob, SampleJob)
-}
+Job = CompleteJob | SeparateJob | DemoJob | TrainJob
+_KINDS: dict[str, type[Job]] = {j.kind: j for j in (CompleteJob, SeparateJob, DemoJob, TrainJob)}
 
 
 def to_plain(job: Job) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from wellposed.multilinear import Tucker, dense
 from wellposed.operators.base import LinearOperator, Shape, numel
 from wellposed.operators.dense import DenseProducts
 from wellposed.operators.entries import SparseMatrix, build_pattern
-from wellposed.operators.spectral import Spectral, singular_basis
+from wellposed.operators.spectral import Spectral, rowwise, singular_basis
 from wellposed.operators.tensor import DenseTensorProducts
 from wellposed.rng import Stream
 
@@ -169,13 +169,20 @@ class Matrix(LinearOperator):
     def forward(self, x: Tensor) -> Tensor:
         """Multiply each real signal in the batch."""
         self._match(x, "the signal", self.dtype.to_real())
-        return (self.matrix @ x.flatten(1).to(self.dtype).mT.contiguous()).mT
+        rows = x.flatten(1).to(self.dtype)
+        if isinstance(self.matrix, SparseMatrix):
+            return (self.matrix @ rows.mT.contiguous()).mT
+        return rowwise(rows, self.matrix.mT)
 
     def backward(self, y: Tensor) -> Tensor:
         """Return Re(A^H y) for each measurement in the batch."""
         self._match(y, "the measurement", self.dtype)
-        back = (self.matrix.T @ y.mH.resolve_conj().contiguous()).mT.real
-        return back.reshape(-1, *self.shape)
+        rows = y.conj().resolve_conj()
+        if isinstance(self.matrix, SparseMatrix):
+            back = (self.matrix.T @ rows.mT.contiguous()).mT
+        else:
+            back = rowwise(rows, self.matrix)
+        return back.real.reshape(-1, *self.shape)
 
     def _diagonalise(self) -> Spectral | None:
         """Return the right singular vectors of a dense matrix with a short side."""

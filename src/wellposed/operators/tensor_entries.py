@@ -22,7 +22,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -79,6 +79,7 @@ class TensorEntries(TensorOperator):
 
     indices: Tensor
     shape: tuple[int, ...]
+    pointwise: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         sides = check_sides(self.shape)
