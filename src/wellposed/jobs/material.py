@@ -168,7 +168,8 @@ def _crops(job: TrainJob, pictures: Named) -> Material:
     smallest, pixels = min(job.crops), job.batch * job.crops[0] ** 2
     levels: tuple[list[Tensor], list[Tensor]] = ([], [])
     for (_, picture), aside in zip(pictures, held, strict=True):
-        levels[aside] += pyramid(picture if grey else _coloured(picture), job.largest, smallest)
+        found = pyramid(picture if grey else _coloured(picture), job.largest, smallest)
+        levels[aside].extend(found)
     flips = job.flips is not False
     source = Crops(tuple(levels[0]), job.crops, pixels, flips)
     checking = Crops(tuple(levels[1]), job.crops, 2 * pixels, flips=False)
