@@ -165,6 +165,7 @@ def test_methods_lists_every_method_and_rule(capsys):
     for family in families():
         assert all(entry.name in table for entry in methods(family))
     assert {"ScaledGD", "RobustPCA", "CountScaledGD"} <= {entry.name for entry in methods()}
+    assert [entry.name for entry in methods("bilinear")] == ["SelfCalibration"]
 
 
 def test_plan_lists_and_evaluates(capsys):

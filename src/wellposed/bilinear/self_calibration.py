@@ -65,6 +65,7 @@ class SelfCalibration:
     basis: Tensor | None = None
 
     reference: ClassVar[str] = "Ling & Strohmer, SIAM J. Imaging Sci. 11 (2018)"
+    needs: ClassVar[str] = "readings of sensors, a calibration model"
 
     def __post_init__(self) -> None:
         require(

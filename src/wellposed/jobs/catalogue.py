@@ -15,10 +15,10 @@ from wellposed.errors import InputError
 
 FAMILIES = {
     "lowrank": "Low-rank recovery",
+    "bilinear": "Gains and signals at once, solved directly: from Python",
     "samplers": "Sampling from diffusion priors",
     "posterior": "Posterior sampling with diffusion priors",
 }
-_PARTS = ("prepare", "init", "step", "read")
 
 
 class Entry(NamedTuple):
@@ -103,7 +103,7 @@ def method_named(name: str) -> Any:
 
 def _is_method(cls: type[Any]) -> bool:
     told = all(isinstance(getattr(cls, name, None), str) for name in ("needs", "reference"))
-    return told and dataclasses.is_dataclass(cls) and all(hasattr(cls, part) for part in _PARTS)
+    return told and dataclasses.is_dataclass(cls)
 
 
 def _required(cls: type[Any]) -> list[str]:
