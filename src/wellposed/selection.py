@@ -6,6 +6,10 @@ error has risen twice, and so on in turns until nothing changes; the smallest ra
 fifth of a per cent of the best is taken. The ridge is searched on a scale that has the units of
 the data: the expected largest singular value of noise on this pattern,
 std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
+
+A table of more than a million cells is thinned first: a random part of its rows and the same
+share of its columns, with all their cells, so that the density stays as it is. What is chosen
+there holds for the whole, ridges by the ratio of the two norms of noise.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from wellposed.checks import require
@@ -29,6 +34,7 @@ from wellposed.run import Driver, Status
 from wellposed.task import Method, Task
 
 SHARE = 0.1
+LARGEST = 1_000_000  # cells that candidates are fitted to
 RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 RIDGES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.6, 1.0, 1.4, 2.0)
 MIDDLE = 5
@@ -100,6 +106,8 @@ def choose(
 ) -> Choice:
     """Choose the rank (when the prior has none) and the ridge (when it is zero) by hold-out.
 
+    Ridges are those of the whole problem, also where only a part of it is looked at.
+
     Parameters
     ----------
     problem
@@ -110,12 +118,13 @@ def choose(
         Fits the candidates; None means ``CountScaledGD``. A method that knows no ridge is
         tried without one.
     stream
-        Randomness of the split and of the starts.
+        Randomness of the part, of the split and of the starts.
     watch
         Called with each candidate.
     """
-    split = hold_out(problem, SHARE, stream)
-    judge = _Judge(split, prior, method or CountScaledGD(), stream, watch)
+    part = thinned(problem, stream, LARGEST)
+    split, ratio = hold_out(part, SHARE, stream), noise_norm(part) / noise_norm(problem)
+    judge = _Judge(split, prior, method or CountScaledGD(), stream, watch, ratio)
     largest = min(split.fit.operator.shape_in)
     ranks = [r for r in RANKS if r <= largest] if prior.rank is None else [prior.rank]
     ridges = [prior.ridge] if prior.ridge > 0 or method is not None else judge.ridges()
@@ -128,6 +137,42 @@ def choose(
         if ridge == before:
             break
     return Choice(judge.best(), tuple(judge.tried))
+
+
+def thinned(problem: Problem, stream: Stream, largest: int) -> Problem:
+    """Return the part in random rows and columns that holds about ``largest`` cells.
+
+    Problems that are not larger, or not cells, come back as they are.
+    """
+    operator = problem.operator
+    if not isinstance(operator, Entries) or problem.y.numel() <= largest:
+        return problem
+    share = (largest / problem.y.numel()) ** 0.5
+    device = operator.rows.device
+    places = [
+        _places(n, share, stream, purpose).to(device)
+        for n, purpose in zip(
+            operator.shape, ("rows of the part", "columns of the part"), strict=True
+        )
+    ]
+    rows, cols = places[0][operator.rows.long()], places[1][operator.cols.long()]
+    kept = (rows >= 0) & (cols >= 0)
+    shape = int(places[0].max()) + 1, int(places[1].max()) + 1
+    return Problem(problem.y[kept], Entries(rows[kept], cols[kept], shape), problem.noise)
+
+
+def _places(n: int, share: float, stream: Stream, purpose: str) -> Tensor:
+    """Return where each of n lines goes in the part, [n]; -1 for those that are left out."""
+    kept = stream.permutation(n, purpose)[: max(1, round(share * n))].sort().values
+    places = torch.full((n,), -1, dtype=torch.int64)
+    places[kept] = torch.arange(kept.numel())
+    return places
+
+
+def noise_norm(problem: Problem) -> float:
+    """Return (sqrt(m / n1) + sqrt(m / n2)) / 2: what unit noise on this pattern has as norm."""
+    count, (n1, n2) = problem.y.numel(), problem.operator.shape_in
+    return float((count / n1) ** 0.5 + (count / n2) ** 0.5) / 2
 
 
 def split_biases(split: Split, prior: LowRank, method: Method) -> Biases:
@@ -148,12 +193,14 @@ class _Judge:
         method: Method,
         stream: Stream,
         watch: Callable[[Candidate], None] | None,
+        ratio: float,
     ) -> None:
         self.prior, self.method, self.stream, self.watch = prior, method, stream, watch
+        self.ratio = ratio  # of the noise's norm on the part to that on the whole
         biases, operator = split_biases(split, prior, method), split.fit.operator
         if isinstance(operator, Entries):
             offsets = biases.at(operator.rows.long(), operator.cols.long())
-        rest = replace(split.fit, y=split.fit.y - offsets)
+        self.rest = rest = replace(split.fit, y=split.fit.y - offsets)
         self.task = Task(rest, prior, dtype=rest.y.dtype, device=rest.y.device)
         self.target = split.y - biases.at(split.rows, split.cols)
         self.cells = split.rows, split.cols
@@ -164,7 +211,7 @@ class _Judge:
             if (known.rank, known.ridge) == (rank, ridge):
                 return known
         joint = self.prior.biases and getattr(self.method, "fits_biases", False)
-        prior = replace(self.prior, rank=rank, ridge=ridge, biases=joint)
+        prior = replace(self.prior, rank=rank, ridge=ridge * self.ratio, biases=joint)
         plan = self.method.prepare(replace(self.task, prior=prior))
         driver = Driver(STEPS, TOLERANCE)
         outcome = driver.run(self.method, plan, self.method.init(plan, self.stream))
@@ -188,10 +235,7 @@ class _Judge:
 
     def ridges(self) -> list[float]:
         """Return ridges in the units of the data."""
-        problem = self.task.problem
-        y = problem.y if problem is not None else self.target
-        n1, n2 = problem.operator.shape_in if problem is not None else (1, 1)
-        unit = float(y.std()) * ((y.numel() / n1) ** 0.5 + (y.numel() / n2) ** 0.5) / 2
+        unit = float(self.rest.y.std()) * noise_norm(self.rest) / self.ratio
         return [round(unit * factor, 9) for factor in RIDGES]
 
     def best(self) -> Candidate:

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 import wellposed as wp
+from wellposed import selection
 from wellposed.lowrank.biases import SHRINKAGE, fit_biases
 from wellposed.rng import Stream
-from wellposed.selection import choose, hold_out
+from wellposed.selection import choose, hold_out, thinned
 
 
 def table(rank, share=0.4, sigma=0.0, seed=0, shape=(120, 90)):
@@ -72,6 +73,40 @@ def test_the_split_is_a_partition_and_depends_on_the_seed():
     assert len(judged) == round(0.1 * len(total))
     other = hold_out(problem, 0.1, Stream(2))
     assert not torch.equal(other.rows, split.rows)
+
+
+def test_the_part_of_a_large_table_keeps_its_density_and_its_values():
+    _, problem = table(2)
+    part = thinned(problem, Stream(3), 1000)
+    assert 700 < part.y.numel() < 1400
+    shape = part.operator.shape
+    assert part.y.numel() / (shape[0] * shape[1]) == pytest.approx(0.4, abs=0.06)
+    where = {float(v): (int(i), int(j)) for i, j, v in zip(*truth_cells(problem), strict=True)}
+    lines = [
+        (where[float(v)], (int(i), int(j))) for i, j, v in zip(*truth_cells(part), strict=True)
+    ]
+    for side in (0, 1):  # each line of the part is one line of the table
+        pairs = {(old[side], new[side]) for old, new in lines}
+        assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    again = thinned(problem, Stream(3), 1000)
+    assert torch.equal(part.y, again.y)
+    assert not torch.equal(part.y[:50], thinned(problem, Stream(4), 1000).y[:50])
+    assert thinned(problem, Stream(3), problem.y.numel()) is problem
+
+
+def truth_cells(problem):
+    return problem.operator.rows, problem.operator.cols, problem.y
+
+
+def test_what_is_chosen_on_a_part_serves_the_whole(monkeypatch):
+    truth, problem = table(3, sigma=1.0, shape=(300, 250))
+    whole = wp.recover(problem, wp.LowRank())
+    monkeypatch.setattr(selection, "LARGEST", 9000)
+    part = wp.recover(problem, wp.LowRank())
+    assert part.rank == whole.rank == 3
+    assert 0.3 < part.ridge / whole.ridge < 3
+    off = [float((r.signal - truth).norm()) for r in (part, whole)]
+    assert off[0] < 1.05 * off[1]
 
 
 def test_too_few_cells_or_another_operator_need_a_rank():
