@@ -10,6 +10,7 @@ Stopping rules, all free of units:
   a hundredth: it has settled (a small start grows for long before the residual notices);
 * residual > 10 times the larger of 1 and its first value, or a non-finite value: diverged;
 * the method says that it is done, or its number of steps is reached.
+A method that is not ``ready`` does not settle.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ class Driver:
             return Status.DIVERGED
         if reading.done:
             return Status.COMPLETE
-        return Status.CONVERGED if self._settled(residual, change) else None
+        return Status.CONVERGED if reading.ready and self._settled(residual, change) else None
 
     def _settled(self, residual: float | None, change: float | None) -> bool:
         if self.tol is None:

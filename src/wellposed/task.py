@@ -53,6 +53,7 @@ class Reading(NamedTuple):
     sigma: float | None = None  # noise level reached (diffusion)
     acceptance: float | None = None  # share of accepted moves (MALA)
     sound: bool = True  # every number of the state is finite
+    ready: bool = True  # nothing that the method knows of speaks against stopping
 
 
 @runtime_checkable

@@ -9,7 +9,14 @@ from ground_truth import planned, truth
 from torch import Tensor
 
 import wellposed as wp
-from wellposed.lowrank.robust_pca import Hard, Soft, keep_largest, relative_decrease, spread
+from wellposed.lowrank.robust_pca import (
+    Hard,
+    Soft,
+    keep_largest,
+    relative_decrease,
+    spent_on_one_line,
+    spread,
+)
 from wellposed.lowrank.setting import Factors, relative_error
 from wellposed.rng import Stream
 
@@ -80,13 +87,12 @@ def test_a_share_that_is_too_small_leaves_a_bias():
     assert few.trace.error[-1] > 1e-2
 
 
-@by_threshold
-def test_counts_hardly_depend_on_the_condition_number(threshold):
+def test_counts_do_not_depend_on_the_condition_number():
     steps = []
     for kappa in (1.0, 20.0):
-        error = solved(corrupted(kappa), threshold, steps=150).trace.error
+        error = solved(corrupted(kappa), Soft(), steps=100).trace.error
         steps.append(int((error > 1e-6).sum()) + 1)
-    assert max(steps) <= 1.3 * min(steps)
+    assert max(steps) <= 1.1 * min(steps)
 
 
 @by_threshold
@@ -134,6 +140,34 @@ def test_the_soft_threshold_falls_to_the_noise_and_stops_there():
     sigma = 1e-2 * float(mixed.clean.abs().mean())
     assert seen[-1] == pytest.approx(3 * sigma, rel=0.15)
     assert float(relative_decrease(torch.tensor(4.0), torch.tensor(3.0))) == 0.25
+
+
+def gross(n=100, seed=1, multiple=100.0, rank=RANK) -> Mixed:
+    """As ``corrupted``, with corruptions of up to a hundred times the mean size."""
+    low, stream = truth(n, n, rank, 20.0, seed), Stream(seed, 3)
+    clean = low.left @ low.right.mT
+    hit = stream.uniform(clean.shape, "where") < SHARE
+    size = multiple * clean.abs().mean()
+    sparse = hit * size * (2 * stream.uniform(clean.shape, "how much") - 1)
+    return Mixed(wp.Problem(clean + sparse, wp.operators.Identity((n, n))), low, sparse, clean)
+
+
+def test_gross_corruptions_do_not_end_a_run_early():
+    found = wp.recover(gross().problem, wp.LowRankPlusSparse(RANK), truth=gross().low)
+    assert found.status is wp.Status.CONVERGED
+    assert found.trace.error[-1] < 1e-5
+
+
+def test_a_direction_spent_on_one_line_is_not_convergence():
+    mixed = gross(seed=1, multiple=10.0, rank=10)
+    found = wp.recover(mixed.problem, wp.LowRankPlusSparse(10), truth=mixed.low, steps=320)
+    assert found.trace.error[-1] > 0.05  # it went wrong: n is small, the rank large
+    assert found.trace.change[-1] < 1e-6  # and stands still
+    assert found.status is wp.Status.MAX_STEPS
+    pair = Factors(found.left, found.right)
+    assert spent_on_one_line(pair)
+    assert not spent_on_one_line(mixed.low)
+    assert not spent_on_one_line(Factors(torch.eye(3), torch.eye(3)))
 
 
 def mixed_case(mixed: Mixed):

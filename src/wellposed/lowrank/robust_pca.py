@@ -7,16 +7,24 @@ Update     E  = A(L R^T) - y
            s' = T(-E)                      (T: a threshold, below)
            Z  = A*(E + s') / gain
            L' = L - step_size * Z R (R^T R)^-1,   R' = R - step_size * Z^T L (L^T L)^-1
-Hard(a)    T_a keeps an entry iff it is among the a n2 largest of its row and the a n1 largest of
+Hard       T_a keeps an entry iff it is among the a n2 largest of its row and the a n1 largest of
            its column, in absolute value. a = fraction at the start, 2 fraction afterwards.
 Soft       T(x) = sign(x) max(|x| - zeta, 0), zeta' = max(ratio min(zeta, max|E|), 3 * spread of
            E), the spread being a robust standard deviation. E + T(-E) is E clipped to +- zeta:
-           the gradient of Huber's loss, so s need not be formed. The run has not settled
-           before the threshold has.
-Cost       per step on n1 x n2: 6 n1 n2 r flops and a few passes; hard thresholds add one
+           the gradient of Huber's loss, so s need not be formed. While most of a row or column
+           is clipped, its background lags behind, and the threshold falls more slowly.
+Start      the SVD of y without its entries beyond the first threshold; with hard thresholds
+           only those of them that T_fraction keeps.
+Stopping   The residual is relative to the background, so gross corruptions do not hide it. The
+           change counts what the threshold still moves. A run has not settled while a falling
+           threshold clips most of a line, nor while a direction of the background is spent on
+           one line alone (leverage near 1): it then fits that line's corruptions.
+Cost       per step on n1 x n2: 6 n1 n2 r flops and some passes; hard thresholds add one
            selection per row and column.
 Guarantee  hard: linear, free of the condition number, for fraction <~ 1 / (mu r^1.5 kappa).
-Fails      the sparse part hides a whole row or column; an outlier share above a half.
+Fails      the sparse part hides a whole row or column; an outlier share above a half. Hard
+           thresholds stall beyond their guarantee where corruptions are of the background's own
+           size (500 x 500, rank 10, kappa 20, a tenth corrupted); soft ones do not.
 """
 
 from __future__ import annotations
@@ -30,6 +38,7 @@ from torch import Tensor
 
 from wellposed.checks import require, within
 from wellposed.errors import CapabilityError
+from wellposed.linalg import solve_gram
 from wellposed.lowrank.init import spectral_start
 from wellposed.lowrank.scaled_gd import moved, scaled_directions
 from wellposed.lowrank.setting import Factors, Setting, product_norm, read_task
@@ -42,6 +51,9 @@ from wellposed.task import Reading, Task
 
 SAMPLE = 20_000  # elements that the spread is estimated from
 SPREAD = 3.0
+FIRST = 2.0  # first threshold, in spreads of y
+SLOW = 0.25  # power of the ratio by which the threshold falls while a line is mostly clipped
+ALONE = 0.9  # leverage from which on a direction is spent on one line
 TO_SIGMA = 1.4826  # median absolute value of a Gaussian, inverted
 
 
@@ -68,8 +80,8 @@ class Soft:
     Parameters
     ----------
     first
-        First threshold, > 0, in units of y, at least max|M|; None means 4 robust standard
-        deviations of y.
+        First threshold, > 0, in units of y; the start leaves out entries beyond it. None means
+        2 robust standard deviations of y.
     ratio
         Decay per step, in (0, 1); not below 1 - 0.45 * step_size in the theory.
     """
@@ -84,11 +96,12 @@ class Soft:
 
 
 class Plan(NamedTuple):
-    """The setting, and the share of non-zeros where it is known."""
+    """The setting, the share of non-zeros where it is known, and how many cells a line has."""
 
     setting: Setting
     fraction: float | None
-    cells: Any  # the user's Entries, or None when all entries are observed
+    row_cells: Tensor  # [n1, 1], observed
+    col_cells: Tensor  # [n2, 1]
 
 
 class State(NamedTuple):
@@ -97,7 +110,9 @@ class State(NamedTuple):
     left: Tensor  # [n1, r]
     right: Tensor  # [n2, r]
     zeta: Tensor  # 0-d; soft thresholds only
-    residual: Tensor  # 0-d: ||A(L R^T) + s - y|| / ||y||
+    crowded: Tensor  # 0-d, bool: most of a row or column was clipped
+    settled: Tensor  # 0-d, bool: nothing but the step's length speaks against stopping
+    residual: Tensor  # 0-d: ||A(L R^T) + s - y|| / ||A(L R^T)||
     change: Tensor  # 0-d
 
 
@@ -163,39 +178,47 @@ class RobustPCA:
         )
         inner = Task(problem, LowRank(prior.rank), dtype=task.dtype, device=task.device)
         setting = read_task(inner, "RobustPCA")
-        cells = problem.operator if isinstance(problem.operator, Entries) else None
-        if cells is not None and isinstance(self.threshold, Hard):
-            setting = _dense(setting, cells, problem)
-        return Plan(setting, prior.fraction, cells)
+        if isinstance(problem.operator, Entries) and isinstance(self.threshold, Hard):
+            setting = _dense(setting, problem.operator, problem)
+        seen = setting.operator.adjoint_matrix(torch.ones_like(setting.y))
+        return Plan(setting, prior.fraction, *line_sums(seen, setting))
 
     def init(self, plan: Plan, stream: Stream) -> State:
         """Start from the leading triplets of the measurements without their largest part."""
         y = plan.setting.y
         zeta = self._first(plan)
-        if isinstance(self.threshold, Soft):
-            trimmed = y.clamp(-zeta, zeta)
-        else:
-            trimmed = y - keep_largest(y, self._share(plan, 1.0))
+        gross = y if isinstance(self.threshold, Soft) else keep_largest(y, self._share(plan, 1.0))
+        trimmed = y - torch.where(gross.abs() > zeta, gross, 0.0)
         left, right = spectral_start(plan.setting._replace(y=trimmed), stream)
         one = torch.ones((), dtype=left.dtype, device=left.device)
-        return State(left, right, zeta, one, one)
+        return State(left, right, zeta, one < 0, one > 0, one, one)
 
     def step(self, plan: Plan, state: State) -> State:
         """Split off the sparse part, then a scaled gradient step on the rest."""
         setting, pair = plan.setting, Factors(state.left, state.right)
         off = setting.operator.on_factors(*pair) - setting.y
-        zeta = self._next(off, state.zeta)
+        zeta = self._next(off, state)
         rest = self._rest(plan, off, zeta)
         misfit = Misfit(setting.operator.adjoint_matrix(rest), rest.norm())
         towards = scaled_directions(setting, misfit, pair)
         new = moved(pair, towards, self.step_size / setting.gain)
-        change = self.step_size / setting.gain * towards.length / product_norm(pair)
-        change = torch.maximum(change, relative_decrease(state.zeta, zeta))
-        return State(*new, zeta, misfit.norm / setting.y_norm, change)
+        size = product_norm(pair)
+        seen = size * setting.gain**0.5  # ||A(L R^T)||, on average
+        change = self.step_size / setting.gain * towards.length / size
+        settled = ~spent_on_one_line(pair)
+        crowded = state.crowded
+        if isinstance(self.threshold, Soft):
+            fall = relative_decrease(state.zeta, zeta)
+            change = torch.maximum(change, torch.minimum(fall, zeta * rest.numel() ** 0.5 / seen))
+            crowded = self._crowded(plan, off, zeta)
+            settled &= ~crowded | (fall <= 0)
+        return State(*new, zeta, crowded, settled, misfit.norm / seen, change)
 
     def read(self, plan: Plan, state: State) -> Reading:
         """Return the factors; the sparse part is formed by ``finish``."""
-        return Reading(Factors(state.left, state.right), float(state.residual), float(state.change))
+        pair = Factors(state.left, state.right)
+        ready = bool(state.settled)
+        return Reading(pair, float(state.residual), float(state.change), ready=ready)
 
     def finish(self, plan: Plan, state: State) -> Parts:
         """Return background factors and the sparse part [n1, n2]."""
@@ -208,15 +231,22 @@ class RobustPCA:
         y = plan.setting.y
         if isinstance(self.threshold, Soft) and self.threshold.first is not None:
             return y.new_tensor(self.threshold.first)
-        return 4 * spread(y)
+        return FIRST * spread(y)
 
-    def _next(self, off: Tensor, zeta: Tensor) -> Tensor:
+    def _next(self, off: Tensor, state: State) -> Tensor:
         if isinstance(self.threshold, Hard):
-            return zeta
+            return state.zeta
         # Above max|E| a threshold does nothing, and a start from the SVD would look settled.
         low, high = off.aminmax()
-        bound = torch.minimum(zeta, torch.maximum(-low, high))
-        return torch.maximum(bound * self.threshold.ratio, SPREAD * spread(off))
+        bound = torch.minimum(state.zeta, torch.maximum(-low, high))
+        ratio = self.threshold.ratio ** torch.where(state.crowded, SLOW, 1.0)
+        return torch.maximum(bound * ratio, SPREAD * spread(off))
+
+    def _crowded(self, plan: Plan, off: Tensor, zeta: Tensor) -> Tensor:
+        """Whether most of the observed cells of some row or column are clipped, 0-d."""
+        clipped = plan.setting.operator.adjoint_matrix((off.abs() > zeta).to(off))
+        in_row, in_col = line_sums(clipped, plan.setting)
+        return (2 * in_row > plan.row_cells).any() | (2 * in_col > plan.col_cells).any()
 
     def _rest(self, plan: Plan, off: Tensor, zeta: Tensor) -> Tensor:
         """E + T(-E): what the sparse part leaves."""
@@ -227,6 +257,25 @@ class RobustPCA:
     def _share(self, plan: Plan, multiple: float) -> float:
         """Share of all cells of a row that hold a visible corruption, times the multiple."""
         return min(multiple * (plan.fraction or 0.0), 1.0) * plan.setting.gain
+
+
+def line_sums(matrix: Any, setting: Setting) -> tuple[Tensor, Tensor]:
+    """Return the sums of the rows, [n1, 1], and of the columns, [n2, 1]."""
+    n1, n2 = setting.operator.shape_in
+    return matrix @ setting.y.new_ones(n2, 1), matrix.T @ setting.y.new_ones(n1, 1)
+
+
+def spent_on_one_line(pair: Factors) -> Tensor:
+    """Whether some line takes a direction of its factor for itself, 0-d bool.
+
+    The leverage of row i, L_i (L^T L)^-1 L_i^T, is r / n on average and 1 where a direction
+    lives in that row alone; the bound lies between the two.
+    """
+    found = [
+        (solve_gram(a, a) * a).sum(1).max() > ALONE + (1 - ALONE) * a.shape[1] / a.shape[0]
+        for a in pair
+    ]
+    return found[0] | found[1]
 
 
 def spread(values: Tensor) -> Tensor:
