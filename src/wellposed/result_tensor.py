@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wellposed.checks import as_indices, as_tensor, require
-from wellposed.multilinear import Tucker, at, dense, mode_spectrum
+from wellposed.checks import as_indices, as_tensor, require, whole
+from wellposed.multilinear import Tucker, at, dense, mode_spectrum, orthogonal, unfold
 from wellposed.result import SIGNAL_LIMIT
 from wellposed.run import Status, Trace
 
@@ -80,6 +80,20 @@ class TensorRecovery:
         """Singular values of each unfolding, [r_k] each, descending; squares are energies."""
         tucker = self._tucker
         return tuple(self._as_given(mode_spectrum(tucker, k)) for k in range(len(self.factors)))
+
+    def directions(self, mode: int) -> Any:
+        """Return the left singular vectors of an unfolding, [n_k, r_k], strongest first.
+
+        Parameters
+        ----------
+        mode
+            Counted from zero.
+        """
+        whole(mode, "mode", 0)
+        require(mode < len(self.factors), f"mode is {mode}, expected < {len(self.factors)}")
+        core, factors = orthogonal(self._tucker)
+        turn = torch.linalg.svd(unfold(core, mode), full_matrices=False)[0]
+        return self._as_given(factors[mode] @ turn)
 
     def predict(self, indices: Any) -> Any:
         """Return the signal at given cells, [m].

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from wellposed.cli.words import whole_numbers
+from wellposed.errors import InputError
 
 
 def complete(
@@ -11,6 +14,8 @@ def complete(
     /,
     *,
     rank: Literal["auto"] | int = "auto",
+    ranks: str = "auto",
+    variable: str | None = None,
     ridge: Literal["auto"] | float = "auto",
     biases: bool | None = None,
     method: str | None = None,
@@ -22,16 +27,25 @@ def complete(
     tol: float = 1e-6,
     layout: Literal["auto", "triplets", "wide"] = "auto",
     delimiter: str | None = None,
+    max_frames: int | None = None,
+    stride: int = 1,
+    scale: int = 1,
+    grey: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> int:
-    """Complete a table with missing cells by a low-rank model.
+    """Complete a table, or an array of more modes, with missing cells by a low-rank model.
 
     Parameters
     ----------
     table
         Text (csv, tsv: a line a cell or a line a row), .npy, .npz or parquet; NaN is missing.
+        Three or more modes: .npy, .npz, HDF5, NetCDF, a folder of pictures, a TIFF, a video.
     rank
-        Rank of the model; auto: by hold-out.
+        Rank of the model of a table; auto: by hold-out.
+    ranks
+        Ranks of the modes of an array, as in 40,40,6; auto: by hold-out.
+    variable
+        Which array of a file that holds several.
     ridge
         Penalty against overfitting; auto: by hold-out.
     biases
@@ -54,14 +68,51 @@ def complete(
         How to read text: a line a cell, or a line a row.
     delimiter
         What separates the columns of text; left out: found out.
+    max_frames
+        Frames: stop after so many.
+    stride
+        Frames: take every stride-th.
+    scale
+        Frames: average squares of scale x scale pixels.
+    grey
+        Frames: drop the colour.
     checkpoint_seconds
         Time between checkpoints.
     """
     from wellposed.cli.done import tell
     from wellposed.cli.output import watched
+    from wellposed.io import holds_cube
     from wellposed.jobs.complete import complete as carry_out
-    from wellposed.jobs.requests import CompleteJob
+    from wellposed.jobs.cubes import complete_cube
+    from wellposed.jobs.requests import CompleteCubeJob, CompleteJob
 
+    watch: dict[str, Any] = {"progress": watched(), "checkpoint_seconds": checkpoint_seconds}
+    if holds_cube(table):
+        _refuse(
+            "a table, and this array has more modes", rank=rank != "auto", ridge=ridge != "auto",
+            biases=biases is not None, predict=predict is not None, layout=layout != "auto",
+            delimiter=delimiter is not None,
+        )  # fmt: skip
+        cube = CompleteCubeJob(
+            str(table),
+            variable=variable,
+            ranks=None if ranks == "auto" else whole_numbers(ranks, "ranks"),
+            method=method,
+            holdout=holdout,
+            max_frames=max_frames,
+            stride=stride,
+            scale=scale,
+            grey=grey,
+            seed=seed,
+            steps=steps,
+            tol=tol,
+        )
+        return tell(complete_cube(cube, out, **watch))
+    _refuse(
+        "an array of three or more modes, and this is a table", ranks=ranks != "auto",
+        variable=variable is not None, max_frames=max_frames is not None, stride=stride != 1,
+        scale=scale != 1, grey=grey,
+    )  # fmt: skip
     job = CompleteJob(
         str(table),
         rank=None if rank == "auto" else rank,
@@ -76,5 +127,12 @@ def complete(
         layout=layout,
         delimiter=delimiter,
     )
-    done = carry_out(job, out, progress=watched(), checkpoint_seconds=checkpoint_seconds)
-    return tell(done)
+    return tell(carry_out(job, out, **watch))
+
+
+def _refuse(what: str, **given: bool) -> None:
+    """Refuse options that were given but belong to the other kind of data."""
+    for name, used in given.items():
+        if used:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} is for {what}", remedy=f"leave {flag} out")

@@ -18,7 +18,13 @@ def tell(done: Done) -> int:
         say("Interrupted. Go on with:", "yellow")
         say(f"wellposed resume {done.folder}")
         return RESUMABLE
-    tellers = {"complete": _complete, "separate": _separate, "demo": _demo, "train": _train}
+    tellers = {
+        "complete": _complete,
+        "complete-cube": _complete_cube,
+        "separate": _separate,
+        "demo": _demo,
+        "train": _train,
+    }
     if done.summary:
         tellers[done.summary["job"]](done.summary)
     if not done.ok:
@@ -42,6 +48,22 @@ def _complete(summary: Mapping[str, Any]) -> None:
     written = summary["written"]
     if written["file"]:
         say(f"{number(written['cells'])} predicted cells in {written['file']}.")
+
+
+def _complete_cube(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.complete import score_table
+    from wellposed.report.cubes import subtitle
+    from wellposed.report.model import percent
+
+    say(summary["cube"]["name"], "bold")
+    say(subtitle(summary))
+    say(f"Ranks {' x '.join(map(str, summary['settings']['ranks']))}.")
+    if summary["scores"]:
+        table = score_table(summary["scores"])
+        say_table(table.heads, table.rows, numbers=True)
+        say(f"Relative error on held-out cells: {percent(summary['scores']['relative'])}.")
+    _warn(summary)
+    say("Completed array in completed.npy, core and factors in factors.npz.")
 
 
 def _separate(summary: Mapping[str, Any]) -> None:

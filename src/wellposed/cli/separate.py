@@ -11,6 +11,8 @@ def separate(
     /,
     *,
     rank: Literal["auto"] | int = "auto",
+    method: Literal["matrix", "tensor"] = "matrix",
+    ranks: str | None = None,
     threshold: float | None = None,
     max_frames: int | None = None,
     stride: int = 1,
@@ -30,6 +32,10 @@ def separate(
         A video, a folder of pictures, or an array [frames, height, width] with NaN where missing.
     rank
         Rank of the background: 1 for a still camera; auto: by hold-out.
+    method
+        matrix: a frame a column; tensor: height, width and colour are modes of their own.
+    ranks
+        Tensor method: ranks of height, width (and colour), as in 60,80,3; left out: full.
     threshold
         Distance from the background at which foreground begins (pictures: black 0, white 1);
         left out: five robust standard deviations of the noise.
@@ -54,12 +60,15 @@ def separate(
     """
     from wellposed.cli.done import tell
     from wellposed.cli.output import watched
+    from wellposed.cli.words import whole_numbers
     from wellposed.jobs.requests import SeparateJob
     from wellposed.jobs.separate import separate as carry_out
 
     job = SeparateJob(
         str(stack),
         rank=None if rank == "auto" else rank,
+        method=method,
+        ranks=None if ranks is None else whole_numbers(ranks, "ranks"),
         threshold=threshold,
         max_frames=max_frames,
         stride=stride,

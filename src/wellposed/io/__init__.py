@@ -4,6 +4,7 @@ Everything here is numpy and the standard library (Pillow, pyarrow and ffmpeg ar
 file needs them), so that a bad file is refused before the heavy libraries are loaded.
 """
 
+from wellposed.io.cubes import Cube, holds_cube, read_cube
 from wellposed.io.source import Limits
 from wellposed.io.stack import Stack
 from wellposed.io.stacks import read_stack
@@ -12,9 +13,12 @@ from wellposed.io.tables import read_table
 from wellposed.io.write import write_array, write_arrays, write_csv, write_table
 
 __all__ = [
+    "Cube",
     "Limits",
     "Stack",
     "Table",
+    "holds_cube",
+    "read_cube",
     "read_stack",
     "read_table",
     "write_array",

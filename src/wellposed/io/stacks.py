@@ -14,6 +14,7 @@ from wellposed.io.arrays import read_npy, read_npz
 from wellposed.io.images import MAGIC, folder_frames, pages
 from wellposed.io.source import NUMPY, ZIP, Limits, head_of, positive
 from wellposed.io.stack import Frame, Pick, Stack, collect
+from wellposed.io.variables import holds_variables, read_variable
 from wellposed.io.video import is_video, video_frames
 
 
@@ -32,7 +33,8 @@ def read_stack(
     ----------
     path
         A folder of pictures (in natural order of their names), a video, a TIFF or GIF with
-        many pages, or a .npy or .npz array [T, H, W] or [T, H, W, C], C in {1, 3, 4}.
+        many pages, or an array [T, H, W] or [T, H, W, C], C in {1, 3, 4}: .npy, .npz, or the only
+        variable of an HDF5 or NetCDF file.
     max_frames
         Stop after so many frames, >= 1; None takes all.
     stride
@@ -83,6 +85,8 @@ def _frames(path: Path, pick: Pick, limits: Limits) -> Iterator[tuple[str, Frame
         return _slices(path, read_npy(path, limits), pick)
     if head.startswith(ZIP):
         return _slices(path, _stacked(path, read_npz(path, limits)), pick)
+    if holds_variables(head):
+        return _slices(path, read_variable(path, head, limits), pick)
     if is_video(head):
         return video_frames(path, head, pick, limits)
     if head.startswith(MAGIC):
@@ -90,7 +94,7 @@ def _frames(path: Path, pick: Pick, limits: Limits) -> Iterator[tuple[str, Frame
     raise FileError(
         f"{path} is no video, picture or array",
         "its first bytes belong to none of these kinds",
-        "give a folder of pictures, a video (avi, mp4, mkv, ...), a TIFF or GIF, .npy or .npz",
+        "give a folder of pictures, a video (avi, mp4, ...), a TIFF or GIF, .npy, .npz or HDF5",
     )
 
 

@@ -7,13 +7,22 @@ from typing import Any
 
 from wellposed.errors import StoreError
 from wellposed.jobs.complete import complete
+from wellposed.jobs.cubes import complete_cube
 from wellposed.jobs.demo import demo
 from wellposed.jobs.folder import STAGES, Done, write_report
 from wellposed.jobs.inputs import check_unchanged
-from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob, TrainJob, from_plain
+from wellposed.jobs.requests import (
+    CompleteCubeJob,
+    CompleteJob,
+    DemoJob,
+    SeparateJob,
+    TrainJob,
+    from_plain,
+)
 from wellposed.jobs.separate import separate
 from wellposed.jobs.train import train
 from wellposed.result import Recovery
+from wellposed.result_tensor import TensorRecovery
 from wellposed.resuming import resume as resume_run
 from wellposed.run import Status
 from wellposed.store import MANIFEST, RunFolder
@@ -42,7 +51,7 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
     manifest = RunFolder(folder).manifest()
     if manifest.get("kind") in ("recover", "sample"):
         result = resume_run(folder, progress=progress)
-        if isinstance(result, Recovery):
+        if isinstance(result, (Recovery, TensorRecovery)):
             _write_again(folder)
         return Done(folder, result.status.value, {})
     job = from_plain(str(manifest.get("kind")), manifest.get("job"))
@@ -51,6 +60,8 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
     match job:
         case CompleteJob():
             return complete(job, folder, **options)
+        case CompleteCubeJob():
+            return complete_cube(job, folder, **options)
         case SeparateJob():
             return separate(job, folder, **options)
         case DemoJob():

@@ -23,7 +23,6 @@ from wellposed.jobs.requests import Job, TrainJob, to_plain
 from wellposed.jobs.summary import read_summary, write_summary, write_text
 from wellposed.problem import Problem
 from wellposed.recovery import recover
-from wellposed.result import Recovery
 from wellposed.run import Status
 from wellposed.store import MANIFEST, RunFolder, fingerprint, load_tree, save_tree
 
@@ -77,7 +76,7 @@ class Bench:
     folder: Path
     limits: Limits
 
-    def fit(self, stage: str, problem: Problem, prior: Any, method: Any) -> Recovery:
+    def fit(self, stage: str, problem: Problem, prior: Any, method: Any) -> Any:
         """Recover in a stage of its own, or read back what it found.
 
         Raises
@@ -86,7 +85,7 @@ class Bench:
             The fit was interrupted; its checkpoint is written.
         """
         limits = self.limits
-        result: Recovery = recover(
+        result = recover(
             problem, prior, method, steps=limits.steps, tol=limits.tol, seed=limits.seed,
             out=self.folder / STAGES / stage, progress=limits.progress,
             checkpoint_seconds=limits.checkpoint_seconds,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from wellposed.errors import InputError, StoreError
 
 Layout = Literal["auto", "triplets", "wide"]
+Layering = Literal["matrix", "tensor"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,64 @@ class CompleteJob:
 
 
 @dataclass(frozen=True)
+class CompleteCubeJob:
+    """Complete an array of three or more modes.
+
+    Parameters
+    ----------
+    cube
+        Path of the array: .npy, .npz, HDF5, NetCDF, frames; NaN is missing.
+    variable
+        Which array of a file that holds several; None takes the only one that fits.
+    ranks
+        Rank of each mode, >= 1; None chooses them by hold-out.
+    method
+        Name of a method; None takes the default.
+    holdout
+        Share of the observed cells that judges the model, in [0, 0.5]; 0 judges nothing.
+    max_frames, stride, scale, grey
+        As for ``SeparateJob``, where the array is made of frames.
+    seed
+        Seed of all random choices, >= 0.
+    steps, tol
+        Limits of each fit: steps >= 1, relative tolerance in (0, 1].
+
+    Raises
+    ------
+    InputError
+        A value out of range.
+
+    Examples
+    --------
+    >>> CompleteCubeJob("scene.npy", ranks=[40, 40, 6]).ranks
+    (40, 40, 6)
+    """
+
+    cube: str
+    variable: str | None = None
+    ranks: tuple[int, ...] | None = None
+    method: str | None = None
+    holdout: float = 0.1
+    max_frames: int | None = None
+    stride: int = 1
+    scale: int = 1
+    grey: bool = False
+    seed: int = 0
+    steps: int = 2000
+    tol: float = 1e-4
+
+    kind: ClassVar[str] = "complete-cube"
+    inputs: ClassVar[tuple[str, ...]] = ("cube",)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", _ranks(self.ranks))
+        _limits(None, self.seed, self.steps, self.tol)
+        for name in ("max_frames", "stride", "scale"):
+            _whole(name, getattr(self, name), 1)
+        _between("holdout", self.holdout, 0, 0.5)
+
+
+@dataclass(frozen=True)
 class SeparateJob:
     """Separate a stack of frames into a still background and what moves before it.
 
@@ -80,7 +139,11 @@ class SeparateJob:
     stack
         Path of a video, a folder of pictures, or an array.
     rank
-        Rank of the background, >= 1; None chooses it by hold-out.
+        Rank of the background in time, >= 1; None chooses it by hold-out.
+    method
+        "matrix": a frame a column; "tensor": Tucker form, sides and colour kept apart.
+    ranks
+        Tensor method: ranks of height, width (and colour); None keeps them full.
     threshold
         How far a pixel must be from the background to count as foreground, > 0, in the units
         of the frames (pictures and videos: 0 black to 1 white); None: 5 times the robust
@@ -106,6 +169,8 @@ class SeparateJob:
 
     stack: str
     rank: int | None = None
+    method: Layering = "matrix"
+    ranks: tuple[int, ...] | None = None
     threshold: float | None = None
     max_frames: int | None = None
     stride: int = 1
@@ -119,9 +184,16 @@ class SeparateJob:
     inputs: ClassVar[tuple[str, ...]] = ("stack",)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ranks", _ranks(self.ranks))
         _limits(self.rank, self.seed, self.steps, self.tol)
         for name in ("max_frames", "stride", "scale"):
             _whole(name, getattr(self, name), 1)
+        if self.ranks is not None and self.method == "matrix":
+            raise InputError(
+                f"ranks are {self.ranks}, but the method is 'matrix'",
+                "a matrix has one rank",
+                "take --method tensor, or --rank",
+            )
         if self.threshold is not None and not self.threshold > 0:
             raise InputError(f"threshold is {self.threshold!r}, expected a number > 0")
 
@@ -235,8 +307,10 @@ class TrainJob:
         _between("level_mean", self.level_mean, -20, 20)
 
 
-Job = CompleteJob | SeparateJob | DemoJob | TrainJob
-_KINDS: dict[str, type[Job]] = {j.kind: j for j in (CompleteJob, SeparateJob, DemoJob, TrainJob)}
+Job = CompleteJob | CompleteCubeJob | SeparateJob | DemoJob | TrainJob
+_KINDS: dict[str, type[Job]] = {
+    j.kind: j for j in (CompleteJob, CompleteCubeJob, SeparateJob, DemoJob, TrainJob)
+}
 
 
 def to_plain(job: Job) -> dict[str, Any]:
@@ -273,6 +347,14 @@ def _limits(rank: int | None, seed: int, steps: int, tol: float) -> None:
 def _whole(name: str, value: int | None, low: int) -> None:
     if value is not None and value < low:
         raise InputError(f"{name} is {value}, expected a whole number >= {low}")
+
+
+def _ranks(ranks: Any) -> tuple[int, ...] | None:
+    if ranks is None:
+        return None
+    if not ranks or not all(isinstance(r, int) and r >= 1 for r in ranks):
+        raise InputError(f"ranks is {ranks!r}, expected whole numbers >= 1, one for each mode")
+    return tuple(ranks)
 
 
 def _between(name: str, value: float, low: float, high: float) -> None:

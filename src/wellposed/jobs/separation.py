@@ -15,13 +15,19 @@ from wellposed.jobs.background import Trial, choose_rank, chosen
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
 from wellposed.jobs.previews import Layered, write_previews
 from wellposed.jobs.requests import SeparateJob
-from wellposed.lowrank.robust_pca import TO_SIGMA
+from wellposed.lowrank.robust_pca import TO_SIGMA, Soft
+from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
+from wellposed.multilinear import check_ranks
 from wellposed.operators.entries import Entries
 from wellposed.operators.generic import Identity
+from wellposed.operators.tensor_entries import TensorEntries
 from wellposed.priors.lowrank import LowRankPlusSparse
+from wellposed.priors.tucker import LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.result import Recovery
+from wellposed.result_tensor import TensorRecovery
 
+RATIO = 0.8  # decay of the tensor method's threshold, as of the matrix method's
 SIGMAS = 5.0
 LEAST = 0.01  # of the frames' range: what is smaller is not called foreground
 
@@ -56,8 +62,13 @@ def _work(bench: Bench, job: SeparateJob, stack: Stack) -> dict[str, Any]:
     if job.rank is None:
         trials = tuple(bench.once("rank", lambda: choose_rank(matrix, job.seed)))
     rank = job.rank or chosen(trials)
-    recovery = bench.fit("fit", _problem(matrix), LowRankPlusSparse(rank), None)
-    layers = take_apart(frames, recovery, job.threshold)
+    if job.method == "matrix":
+        recovery = bench.fit("fit", _problem(matrix), LowRankPlusSparse(rank), None)
+        background = recovery.signal.T
+    else:
+        recovery = _fit_tensor(bench, job, frames, rank)
+        background = recovery.signal
+    layers = take_apart(frames, background, job.threshold)
     arrays = {name: getattr(layers, name) for name in ("background", "foreground", "mask")}
     write_arrays(bench.folder / "separated.npz", arrays)
     write_previews(bench.folder, Layered(layers.frames, layers.background, layers.mask))
@@ -66,7 +77,7 @@ def _work(bench: Bench, job: SeparateJob, stack: Stack) -> dict[str, Any]:
         "status": recovery.status.value,
         "status_text": recovery.status.text,
         "stack": _described(job, stack, frames),
-        "settings": _settings(recovery, trials),
+        "settings": _settings(recovery, rank, trials),
         "layers": _figures(layers),
         "warnings": _doubts(layers),
     }
@@ -78,14 +89,13 @@ def in_units(stack: Stack) -> NDArray[np.float32]:
     return frames / np.float32(255) if stack.frames.dtype == np.uint8 else frames
 
 
-def take_apart(frames: NDArray[np.float32], recovery: Recovery, threshold: float | None) -> Layers:
+def take_apart(frames: NDArray[np.float32], found: Tensor, threshold: float | None) -> Layers:
     """Tell background, foreground and noise apart.
 
     A pixel is foreground if it differs from the background by more than the threshold: 5 robust
     standard deviations of all differences, at least 1 % of the frames' range, unless given.
     """
-    signal: Tensor = recovery.signal
-    background = np.ascontiguousarray(signal.T.numpy()).reshape(frames.shape)
+    background = np.ascontiguousarray(found.numpy()).reshape(frames.shape)
     off = frames - background
     noise = TO_SIGMA * float(np.nanmedian(np.abs(off)))
     if threshold is None:
@@ -95,11 +105,27 @@ def take_apart(frames: NDArray[np.float32], recovery: Recovery, threshold: float
     return Layers(frames, background, foreground, mask, noise, threshold)
 
 
-def _problem(matrix: Tensor) -> Problem:
-    seen = ~matrix.isnan()
+def _problem(signal: Tensor) -> Problem:
+    """All or the observed entries of a matrix or a tensor."""
+    seen = ~signal.isnan()
     if bool(seen.all()):
-        return Problem(matrix, Identity(tuple(matrix.shape)))
-    return Problem(matrix[seen], Entries.from_mask(seen))
+        return Problem(signal, Identity(tuple(signal.shape)))
+    entries = Entries if signal.ndim == 2 else TensorEntries
+    return Problem(signal[seen], entries.from_mask(seen))
+
+
+def _fit_tensor(
+    bench: Bench, job: SeparateJob, frames: NDArray[np.float32], rank: int
+) -> TensorRecovery:
+    """Fit a background of low rank in time; modes of full rank keep their factors."""
+    sides = frames.shape[1:]
+    ranks = (rank, *(job.ranks or sides))
+    check_ranks(ranks, frames.shape)
+    moving = tuple(k for k, r in enumerate(ranks) if r < frames.shape[k])
+    method = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
+    problem = _problem(torch.from_numpy(frames))
+    found: TensorRecovery = bench.fit("fit", problem, LowTuckerPlusSparse(ranks), method)
+    return found
 
 
 def _described(job: SeparateJob, stack: Stack, frames: NDArray[np.float32]) -> dict[str, Any]:
@@ -115,12 +141,17 @@ def _described(job: SeparateJob, stack: Stack, frames: NDArray[np.float32]) -> d
     }
 
 
-def _settings(recovery: Recovery, trials: tuple[Trial, ...]) -> dict[str, Any]:
+def _settings(
+    recovery: Recovery | TensorRecovery, rank: int, trials: tuple[Trial, ...]
+) -> dict[str, Any]:
     return {
-        "rank": recovery.rank,
+        "rank": rank,
+        "ranks": list(recovery.ranks) if isinstance(recovery, TensorRecovery) else None,
         "method": type(recovery.method).__name__,
         "steps": recovery.steps,
-        "singular_values": recovery.singular_values.tolist(),
+        "singular_values": recovery.singular_values.tolist()
+        if isinstance(recovery, Recovery)
+        else [],
         "tried": [t._asdict() for t in trials],
     }
 

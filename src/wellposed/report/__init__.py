@@ -13,6 +13,7 @@ from wellposed.errors import StoreError
 from wellposed.jobs.summary import SUMMARY, read_summary
 from wellposed.report.bare import bare_page
 from wellposed.report.complete import complete_page
+from wellposed.report.cubes import cube_page
 from wellposed.report.demo import demo_page
 from wellposed.report.model import Page, Source
 from wellposed.report.render import render
@@ -22,6 +23,7 @@ from wellposed.store import RunFolder
 
 _PAGES: dict[str, Callable[[Source], Page]] = {
     "complete": complete_page,
+    "complete-cube": cube_page,
     "separate": separate_page,
     "demo": demo_page,
     "train": train_page,

@@ -68,6 +68,41 @@ def singular_values(name: str, values: Sequence[float]) -> str:
     return drawn(f"values {name}", draw)
 
 
+def cumulative_energy(name: str, spectra: Mapping[str, Floats]) -> str:
+    """Draw the share of the energy outside the first directions, a curve a mode."""
+
+    def draw(axes: Axes) -> None:
+        colours = (ACCENT, SECOND, MUTED, INK, POINTS)
+        for (told, values), colour in zip(spectra.items(), colours, strict=False):
+            energy = np.asarray(values, float) ** 2
+            rest = 1 - np.cumsum(energy) / max(float(energy.sum()), 1e-300)
+            ranks = np.arange(len(rest) + 1)
+            left = np.concatenate([[1.0], np.maximum(rest, 1e-8)])
+            axes.plot(ranks, 100 * left, color=colour, label=told)
+        _logarithmic(axes)
+        axes.set_xlabel("directions")
+        axes.set_ylabel("energy outside, %")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.legend(loc="upper right", fontsize=8.5, handlelength=1.4)
+
+    return drawn(f"energy {name}", draw)
+
+
+def profiles(name: str, columns: Floats) -> str:
+    """Draw the columns of a factor along their mode, the first ones strongest."""
+
+    def draw(axes: Axes) -> None:
+        colours = (ACCENT, SECOND, MUTED, LINE)
+        for k in range(min(columns.shape[1], len(colours)) - 1, -1, -1):
+            axes.plot(columns[:, k], color=colours[k], lw=1.6 if k == 0 else 1.1)
+        axes.set_xlim(0, max(len(columns) - 1, 1))
+        axes.set_xlabel("position")
+        axes.set_ylabel("weight")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+
+    return drawn(f"profiles {name}", draw)
+
+
 def candidates(name: str, tried: Sequence[Mapping[str, Any]], rank: int) -> str:
     """Draw the best validation error of each rank, with and without offsets."""
 

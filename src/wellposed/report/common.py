@@ -14,6 +14,7 @@ from wellposed.jobs.requests import from_plain
 from wellposed.report.charts import residual_curve, singular_values
 from wellposed.report.model import Figure, Section, Source, Table, number
 from wellposed.result import Recovery
+from wellposed.result_tensor import TensorRecovery
 from wellposed.store import MANIFEST, load_tree
 
 _LABELS = {
@@ -24,20 +25,19 @@ _LABELS = {
 }
 
 
-def fitted(source: Source, stage: str = "fit") -> Recovery:
-    """Read back what a stage recovered."""
-    found: Recovery = load_tree(source.folder / "stages" / stage / "result.safetensors")
-    return found
+def fitted(source: Source, stage: str = "fit") -> Any:
+    """Read back what a stage recovered: a Recovery or a TensorRecovery."""
+    return load_tree(source.folder / "stages" / stage / "result.safetensors")
 
 
-def the_fit(recovery: Recovery, name: str) -> Section:
-    """Show how the residual fell, and the singular values."""
+def the_fit(recovery: Recovery | TensorRecovery, name: str) -> Section:
+    """Show how the residual fell, and the singular values of a matrix."""
     trace = recovery.trace
     figures = []
     if len(trace) > 1 and np.isfinite(trace.residual).any():
         caption = f"Relative residual over {recovery.steps} steps."
         figures.append(Figure(caption, residual_curve(name, trace.step, trace.residual)))
-    values = [float(v) for v in recovery.singular_values]
+    values = list(map(float, recovery.singular_values)) if isinstance(recovery, Recovery) else []
     if len(values) > 1:
         told = f"{number(values[0])} to {number(values[-1])}"
         figures.append(Figure(f"Singular values, {told}.", singular_values(name, values)))
@@ -67,7 +67,7 @@ def command(source: Source) -> str:
     """Return the command line of a job: its inputs by name, the seed, what is not as usual."""
     job = from_plain(str(source.manifest["kind"]), source.manifest["job"])
     inputs = source.manifest.get("inputs", {})
-    words = ["wellposed", job.kind]
+    words = ["wellposed", job.kind.partition("-")[0]]  # a cube is completed by complete
     for name in job.inputs[:1]:
         words.append(shlex.quote(inputs[name]["name"]))
     for field in dataclasses.fields(job):
@@ -113,7 +113,10 @@ def _value(name: str, value: Any, inputs: Mapping[str, Any]) -> str:
     if name in inputs:
         return str(inputs[name]["name"])
     if value is None:
-        return "chosen automatically" if name in ("rank", "ridge", "biases") else "not given"
+        chosen = ("rank", "ranks", "ridge", "biases")
+        return "chosen automatically" if name in chosen else "not given"
+    if isinstance(value, (tuple, list)):
+        return " × ".join(map(str, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return number(value) if isinstance(value, (int, float)) else str(value)
@@ -121,6 +124,8 @@ def _value(name: str, value: Any, inputs: Mapping[str, Any]) -> str:
 
 def _option(name: str, value: Any) -> list[str]:
     flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, tuple):
+        value = ",".join(map(str, value))
     if isinstance(value, bool):
         return [flag if value else f"--no-{name}"]
     return [flag, shlex.quote(str(value))]

@@ -9,6 +9,7 @@ from wellposed.io.arrays import read_npz
 from wellposed.io.source import Limits
 from wellposed.report.charts import over_time
 from wellposed.report.common import asked, fitted, made_with, the_fit
+from wellposed.report.cubes import the_modes
 from wellposed.report.model import (
     Figure,
     Page,
@@ -22,6 +23,7 @@ from wellposed.report.model import (
     tone_of,
 )
 from wellposed.report.pictures import picture
+from wellposed.result_tensor import TensorRecovery
 
 MOVING = 4_000_000  # bytes: a larger animation is not taken into the page
 
@@ -43,7 +45,9 @@ def separate_page(source: Source) -> Page:
 
 def findings(source: Source) -> list[Section]:
     """Return the sections that show what was found."""
-    return [_pictures(source), *_tried(source), the_fit(fitted(source), "stack")]
+    recovery = fitted(source)
+    modes = the_modes(recovery, "stack") if isinstance(recovery, TensorRecovery) else []
+    return [_pictures(source), *_tried(source), *modes, the_fit(recovery, "stack")]
 
 
 def subtitle(summary: Mapping[str, Any]) -> str:

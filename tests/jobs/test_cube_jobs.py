@@ -1,0 +1,115 @@
+"""Completing arrays of three modes, and separating frames as a tensor, from files to reports."""
+
+import json
+
+import numpy as np
+import pytest
+
+from wellposed.cli import main
+from wellposed.errors import InputError
+from wellposed.jobs.again import rebuild, resume
+from wellposed.jobs.cubes import complete_cube
+from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
+from wellposed.jobs.separate import separate
+from wellposed.report import page
+from wellposed.rng import Stream
+
+SIDES = (18, 16, 14)
+
+
+def cube(path, share=0.4, noise=0.01, empty=False):
+    stream = Stream(3)
+    truth = np.einsum("ia,ja,ka->ijk", *(stream.normal((n, 2), f"{n}").numpy() for n in SIDES))
+    values = truth + noise * stream.normal(SIDES, "noise").numpy()
+    values[stream.uniform(SIDES, "mask").numpy() > share] = np.nan
+    if empty:
+        values[:, 5] = np.nan
+    np.save(path / "cube.npy", values)
+    return truth, values
+
+
+def test_a_cube_is_completed_and_judged(tmp_path):
+    truth, values = cube(tmp_path)
+    done = complete_cube(CompleteCubeJob(str(tmp_path / "cube.npy")), tmp_path / "run")
+    assert done.ok
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["settings"]["ranks"] == [2, 2, 2]
+    assert summary["scores"]["model"]["rmse"] < 0.03 < summary["scores"]["offsets"]["rmse"]
+    completed = np.load(tmp_path / "run" / "completed.npy")
+    seen = ~np.isnan(values)
+    assert np.array_equal(completed[seen], values[seen])
+    assert np.linalg.norm((completed - truth)[~seen]) < 0.03 * np.linalg.norm(truth[~seen])
+    factors = np.load(tmp_path / "run" / "factors.npz")
+    formed = np.einsum(
+        "abc,ia,jb,kc->ijk", factors["core"], *(factors[f"factor_{k}"] for k in range(3))
+    )
+    assert np.allclose(formed[~seen], completed[~seen])
+    html = page(tmp_path / "run")
+    assert "Modes 0 (down) and 1 (across), completed" in html
+    assert "wellposed complete cube.npy --seed 0" in html
+    assert resume(tmp_path / "run").status == done.status
+    assert rebuild(tmp_path / "run").read_text() == html
+
+
+def test_slices_without_a_cell_stay_empty_and_are_named(tmp_path):
+    cube(tmp_path, empty=True)
+    job = CompleteCubeJob(str(tmp_path / "cube.npy"), ranks=(2, 2, 2), holdout=0.0)
+    done = complete_cube(job, tmp_path / "run")
+    completed = np.load(tmp_path / "run" / "completed.npy")
+    assert np.isnan(completed[:, 5]).all()
+    assert not np.isnan(np.delete(completed, 5, 1)).any()
+    assert "1 of the 16 slices of mode 1 have no observed cell" in done.summary["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "message"),
+    [((2, 2), "2 ranks"), ((2, 17, 2), "rank of mode 1 is 17"), ((), "whole numbers")],
+)
+def test_ranks_that_do_not_fit_leave_nothing_behind(tmp_path, ranks, message):
+    cube(tmp_path)
+    with pytest.raises(InputError, match=message):
+        complete_cube(CompleteCubeJob(str(tmp_path / "cube.npy"), ranks=ranks), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_takes_tables_and_cubes(tmp_path, capsys):
+    cube(tmp_path)
+    path = str(tmp_path / "cube.npy")
+    words = ["complete", path, "--ranks", "2,2,2", "--out", str(tmp_path / "run")]
+    assert main(words) == 0
+    assert "Relative error on held-out cells" in capsys.readouterr().out
+    assert main(["complete", path, "--rank", "2"]) == 2
+    assert main(["complete", path, "--ranks", "2,x,2"]) == 2
+    (tmp_path / "table.csv").write_text("1,2\n3,4\n")
+    assert main(["complete", str(tmp_path / "table.csv"), "--ranks", "2,2,2"]) == 2
+    assert "--ranks is for an array of three or more modes" in capsys.readouterr().err
+
+
+def clip(path):
+    """A smooth background that brightens, and a square that crosses it."""
+    rows, cols, time = np.arange(24), np.arange(30), np.arange(20)
+    scene = 0.4 + 0.2 * np.outer(np.sin(rows / 5), np.cos(cols / 7))
+    frames = scene * (1 + 0.01 * time)[:, None, None]
+    mask = np.zeros(frames.shape, bool)
+    for t in time:
+        mask[t, 8:12, t : t + 5] = True
+    frames = frames + 0.25 * mask + 0.005 * Stream(0).normal(frames.shape, "n").numpy()
+    np.save(path / "clip.npy", frames)
+    return mask
+
+
+@pytest.mark.parametrize("ranks", [None, (6, 6)])
+def test_frames_are_separated_as_a_tensor(tmp_path, ranks):
+    mask = clip(tmp_path)
+    job = SeparateJob(str(tmp_path / "clip.npy"), rank=1, method="tensor", ranks=ranks)
+    done = separate(job, tmp_path / "run")
+    found = np.load(tmp_path / "run" / "separated.npz")["mask"]
+    hits = (found & mask).sum()
+    assert 2 * hits / (found.sum() + mask.sum()) > 0.98
+    assert done.summary["settings"]["method"] == "TensorRobustPCA"
+    assert "Energy outside" in page(tmp_path / "run")
+
+
+def test_ranks_are_for_the_tensor_method():
+    with pytest.raises(InputError, match="a matrix has one rank"):
+        SeparateJob("clip.npy", ranks=(3, 3))
