@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from wellposed.jobs.material import gather
 from wellposed.jobs.requests import TrainJob
 from wellposed.jobs.train import _session, train
 from wellposed.priors.load import load_prior
-from wellposed.priors.network import UNetConfig
+from wellposed.priors.network import MLPConfig, UNetConfig
 from wellposed.rng import Stream
 from wellposed.store import RunFolder
 from wellposed.training.networks import network_named
@@ -179,3 +180,18 @@ def test_rates_rise_stay_and_fall(job):
     assert rate_at(3000) == rate_at(6499) == 1e-3
     assert rate_at(8250) == pytest.approx(0.5e-3)
     assert rate_at(9999) < 1e-6
+
+
+def test_a_training_begins_from_another_prior(tmp_path):
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((60, 3)).astype("f4"))
+    job = TrainJob((str(tmp_path / "v.npy"),), steps=3, batch=8)
+    first = train(job, tmp_path / "first").folder
+    more = replace(job, start=str(first), decay=1.0)
+    trainer = _session(more, gather(more), network_named(None, (3,)), None).trainer
+    held = load_prior(first).weights
+    assert all(
+        torch.equal(w, held[n.removeprefix("network.")].float()) for n, w in trainer.average.items()
+    )
+    assert trainer.training.decay == 1.0
+    with pytest.raises(InputError, match="another network"):
+        _session(more, gather(more), MLPConfig(3, 16), None)

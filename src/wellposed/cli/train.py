@@ -19,11 +19,13 @@ def train(
     largest: int = 2400,
     flips: bool | None = None,
     rate: float = 1e-3,
+    decay: float = 0.35,
     level_mean: float = -1.2,
     level_std: float = 1.2,
     sigma_data: float | None = None,
     holdout: int = 12,
     half: bool = False,
+    start: str | None = None,
     seed: int = 0,
     checkpoint_seconds: float = 180.0,
 ) -> int:
@@ -51,6 +53,8 @@ def train(
         Mirror half of the images; left out: crops of pictures only.
     rate
         Largest learning rate.
+    decay
+        Share of the steps over which the rate falls to zero.
     level_mean
         Mean of the logarithm of the noise levels.
     level_std
@@ -61,6 +65,8 @@ def train(
         Hold out one in so many signals or pictures.
     half
         Compute in bfloat16: faster where the processor has it.
+    start
+        Prior to begin from, by name or path; left out: begin anew.
     seed
         Seed of all random choices.
     checkpoint_seconds
@@ -71,8 +77,8 @@ def train(
     from wellposed.jobs.requests import TrainJob
 
     job = TrainJob(
-        data, network, steps, minutes, batch, crops, largest, flips, rate, level_mean, level_std,
-        sigma_data, holdout, half, seed,
+        data, network, steps, minutes, batch, crops, largest, flips, rate, decay, level_mean,
+        level_std, sigma_data, holdout, half, start, seed,
     )  # fmt: skip
     from wellposed.jobs.train import train as carry_out
 

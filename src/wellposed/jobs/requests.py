@@ -243,8 +243,8 @@ class TrainJob:
         Pictures are reduced until their longer side has so many pixels.
     flips
         Mirror half of the images; None mirrors crops of pictures, and nothing else.
-    rate
-        Largest rate of AdamW, > 0.
+    rate, decay
+        Largest rate of AdamW, > 0; share of the steps over which it falls to 0, in [0, 1].
     level_mean, level_std
         Of the logarithm of the noise levels in training; level_std > 0.
     sigma_data
@@ -253,6 +253,8 @@ class TrainJob:
         One in so many signals, or pictures, is held out, >= 2.
     half
         Compute in bfloat16; weights stay float32.
+    start
+        Name or path of a prior of the same network to begin from; None begins anew.
     seed
         Seed of all random choices, >= 0.
     digest
@@ -278,11 +280,13 @@ class TrainJob:
     largest: int = 2400
     flips: bool | None = None
     rate: float = 1e-3
+    decay: float = 0.35
     level_mean: float = -1.2
     level_std: float = 1.2
     sigma_data: float | None = None
     holdout: int = 12
     half: bool = False
+    start: str | None = None
     seed: int = 0
     digest: str = ""
 
@@ -290,6 +294,7 @@ class TrainJob:
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
+        _between("decay", self.decay, 0, 1)
         object.__setattr__(self, "data", tuple(self.data))
         object.__setattr__(self, "crops", tuple(self.crops))
         if not self.data or not self.crops:

@@ -9,7 +9,9 @@ folder/
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import distributed
 
-from wellposed.errors import StoreError
+from wellposed.errors import InputError, StoreError
 from wellposed.io import write_csv
 from wellposed.jobs.folder import STAGES, Bench, Done, Limits, carry_out
 from wellposed.jobs.grids import write_grid
@@ -25,7 +27,7 @@ from wellposed.jobs.material import Material, gather
 from wellposed.jobs.requests import TrainJob
 from wellposed.jobs.summary import write_text
 from wellposed.priors.checkpoint import save_prior
-from wellposed.priors.load import FILE
+from wellposed.priors.load import FILE, load_prior
 from wellposed.priors.network import (
     NetworkConfig,
     NetworkPrior,
@@ -158,11 +160,12 @@ def _session(
     job: TrainJob, material: Material, config: NetworkConfig, folder: RunFolder | None
 ) -> Session:
     network = config.build()
-    network.load_state_dict(fresh_weights(config, job.seed))
+    network.load_state_dict(_first_weights(job, config))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     training = Training(
         steps=job.steps if job.minutes is None else UNTOLD,
         rate=job.rate,
+        decay=job.decay,
         levels=LogNormalLevels(job.level_mean, job.level_std),
         half=job.half,
         seed=job.seed,
@@ -170,6 +173,19 @@ def _session(
     denoiser = Preconditioned(network, material.sigma_data)
     trainer = Trainer(denoiser, material.source, training, material.sigma_data)
     return Session(trainer, Validation(material.checks, material.sigma_data), folder, job.minutes)
+
+
+def _first_weights(job: TrainJob, config: NetworkConfig) -> Mapping[str, torch.Tensor]:
+    if job.start is None:
+        return fresh_weights(config, job.seed)
+    prior = load_prior(job.start)
+    if not isinstance(prior, NetworkPrior) or prior.config != config:
+        raise InputError(
+            f"{job.start} is another network than {config}",
+            "its weights have no place there",
+            "give a prior that was trained with the same --network, or leave out --start",
+        )
+    return {name: weight.float() for name, weight in prior.weights.items()}
 
 
 def _summary(
@@ -201,11 +217,9 @@ def _summary(
 def command(job: TrainJob) -> str:
     """Return the command line of a training."""
     words = ["wellposed", "train", *map(shlex.quote, job.data)]
-    usual = TrainJob(job.data)
-    for name in ("network", "steps", "minutes", "batch", "crops", "largest", "flips", "rate",
-                 "level_mean", "level_std", "sigma_data", "holdout", "half", "seed"):  # fmt: skip
-        value = getattr(job, name)
-        if value == getattr(usual, name):
+    for told in dataclasses.fields(job):
+        name, value = told.name, getattr(job, told.name)
+        if name in ("data", "digest") or value == told.default:
             continue
         option = name.replace("_", "-")
         if isinstance(value, bool):
