@@ -54,7 +54,7 @@ RULES = (
         lambda problem, prior: isinstance(prior, LowRankPlusSparse), RobustPCA,
     ),
     Rule(
-        "LowRank", "gross errors (noise Laplace, SparseOutliers)", "ScaledSubgradient", _gross,
+        "LowRank", "gross errors (heavy-tailed noise)", "ScaledSubgradient", _gross,
         ScaledSubgradient,
     ),
     Rule("LowRank", "observed entries", "CountScaledGD", _table, CountScaledGD),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import wellposed as wp
-from wellposed.errors import InputError
+from wellposed.errors import CapabilityError, InputError
 from wellposed.operators import LinearOperator, MatrixOperator, from_callable
 
 F64 = torch.float64
@@ -102,3 +102,24 @@ def test_functions_that_do_not_map_batches_are_refused(function, words):
 def test_bad_shapes_are_named():
     with pytest.raises(InputError, match="a side of shape_in is -1"):
         from_callable(torch.sin, (-1,))
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (torch.square, True),
+        (lambda x: torch.from_numpy(x.numpy() ** 2), False),
+        (lambda x: x.detach().square(), False),
+        (lambda x: (x > 0).double(), False),
+    ],
+)
+def test_functions_that_autograd_does_not_see_are_not_differentiable(function, expected):
+    operator = from_callable(function, (3,))
+    x = torch.ones(1, 3, dtype=F64)
+    assert operator.differentiable == expected
+    assert operator.forward(x).tolist() == [[1, 1, 1]]
+    if expected:
+        assert operator.pullback(x, x).tolist() == [[2, 2, 2]]
+        return
+    with pytest.raises(CapabilityError, match="not differentiable"):
+        operator.pullback(x, x)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.special import gammaincinv, k1e, stdtrit
+from scipy.special import k1e, stdtrit
 from torch import Tensor
 
 from wellposed.checks import within
@@ -108,9 +108,8 @@ class Huber(ScaleMixture):
         """Draw tau from its generalised inverse Gaussian law, then N(0, tau)."""
         from scipy.stats import geninvgauss  # slow to import, and rarely needed
 
-        seed = stream.generator("noise scale").initial_seed()
         law = geninvgauss(1.0, self.threshold**2, scale=self.sigma**2)
-        tau = law.rvs(size=tuple(mean.shape), random_state=np.random.default_rng(seed))
+        tau = law.rvs(size=tuple(mean.shape), random_state=_generator(stream, "noise scale"))
         scale = torch.as_tensor(tau).sqrt().to(mean)
         return mean + scale * stream.normal(mean.shape, "noise", dtype=mean.dtype).to(mean.device)
 
@@ -166,7 +165,7 @@ class StudentT(ScaleMixture):
 
     def simulate(self, mean: Tensor, stream: Stream) -> Tensor:
         """Invert the distribution function."""
-        u = _open(stream.uniform(mean.shape, "noise"))
+        u = stream.uniform(mean.shape, "noise") + 2.0**-54  # off the end of [0, 1)
         return mean + self.scale * torch.as_tensor(stdtrit(self.degrees, u.numpy())).to(mean)
 
     def log_density(self, y: Tensor, mean: Tensor) -> Tensor:
@@ -189,8 +188,8 @@ class StudentT(ScaleMixture):
 
     def draw_scales(self, residual: Tensor, stream: Stream, step: int = 0) -> Tensor:
         """Draw sqrt(tau) given y - mean."""
-        u = _open(stream.uniform(residual.shape, "scales", step))
-        gamma = torch.as_tensor(gammaincinv((self.degrees + 1) / 2, u.numpy())).to(residual)
+        draw = _generator(stream, "scales", step).standard_gamma
+        gamma = torch.as_tensor(draw((self.degrees + 1) / 2, tuple(residual.shape))).to(residual)
         total = self.degrees * self.scale**2 + residual.square()
         return (0.5 * total / gamma.clamp_min(torch.finfo(gamma.dtype).tiny)).sqrt()
 
@@ -210,6 +209,6 @@ def inverse_gaussian(mean: Tensor, shape: float, stream: Stream, step: int = 0) 
     return torch.where(u * (1 + mean * below) <= 1, below, above)
 
 
-def _open(u: Tensor) -> Tensor:
-    """Move float64 uniforms on [0, 1) off the end."""
-    return u + 2.0**-54
+def _generator(stream: Stream, purpose: str, step: int = 0) -> np.random.Generator:
+    """Return a generator of numpy for a law that torch cannot draw from a given one."""
+    return np.random.default_rng(stream.generator(purpose, step).initial_seed())

@@ -86,8 +86,12 @@ class OneBit(Likelihood):
     def gradient(self, y: Tensor, mean: Tensor) -> Tensor:
         """y / scale times the derivative of log F."""
         t = y * mean / self.scale
-        slope = (-t).sigmoid() if self.link == "logistic" else (_log_phi(t) - _log_ndtr(t)).exp()
-        return y / self.scale * slope
+        if self.link == "logistic":
+            return y / self.scale * (-t).sigmoid()
+        mills: Tensor = torch.special.erfcx(
+            -t / math.sqrt(2)
+        )  # no digits lost far on the wrong side
+        return y / self.scale * math.sqrt(2 / math.pi) / mills
 
     @property
     def curvature_bound(self) -> float:

@@ -37,6 +37,7 @@ class Function(Operator):
     shape_out: Shape
     dtype: torch.dtype
     device: torch.device
+    differentiable: bool = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Call the function."""
@@ -113,7 +114,8 @@ def from_callable(
     if linear:
         _check_linear(function, x, image)
         kind = {1: LinearFunction, 2: MatrixFunction}.get(len(shape), TensorFunction)
-    operator = kind(function, shape, tuple(image.shape[1:]), dtype, where)
+    smooth = linear or _has_gradient(function, x)
+    operator = kind(function, shape, tuple(image.shape[1:]), dtype, where, smooth)
     if isinstance(operator, LinearFunction):
         _check_adjoint(operator, x, image)
     return operator
@@ -142,6 +144,15 @@ def _trial(function: Callable[[Tensor], Any], x: Tensor) -> Tensor:
         "an operator treats the items of a batch one by one",
     )
     return image
+
+
+def _has_gradient(function: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether autograd sees the function."""
+    try:
+        with torch.enable_grad():
+            return function(x.clone().requires_grad_()).requires_grad
+    except RuntimeError:  # such as: can't call numpy() on a tensor that requires grad
+        return False
 
 
 def _check_linear(function: Callable[[Tensor], Tensor], x: Tensor, image: Tensor) -> None:
