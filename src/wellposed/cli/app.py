@@ -14,6 +14,7 @@ from wellposed.cli.methods import methods
 from wellposed.cli.plan import plan
 from wellposed.cli.report import report
 from wellposed.cli.resume import resume
+from wellposed.cli.sample import sample
 from wellposed.cli.separate import separate
 from wellposed.cli.theory import theory
 from wellposed.cli.train import train
@@ -30,7 +31,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    complete, separate, demo, resume, report, methods, plan, theory, train, convert,
+    complete, separate, sample, demo, resume, report, methods, plan, theory, train, convert,
 )  # fmt: skip
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -24,6 +24,7 @@ def tell(done: Done) -> int:
         "separate": _separate,
         "demo": _demo,
         "train": _train,
+        "sample": _sample,
     }
     if done.summary:
         tellers[done.summary["job"]](done.summary)
@@ -79,6 +80,17 @@ def _separate(summary: Mapping[str, Any]) -> None:
     )
     _warn(summary)
     say("Arrays in separated.npz, previews in preview.png and preview.gif.")
+
+
+def _sample(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.sample import subtitle
+
+    say(summary["prior"]["name"], "bold")
+    say(subtitle(summary))
+    say(f"{summary['draws']['evaluations']} evaluations of the denoiser for each draw.")
+    _warn(summary)
+    images = bool(summary["path"])
+    say("Arrays in samples.npy" + (", pictures in grid.png and path.png." if images else "."))
 
 
 def _demo(summary: Mapping[str, Any]) -> None:

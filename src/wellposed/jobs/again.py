@@ -15,10 +15,12 @@ from wellposed.jobs.requests import (
     CompleteCubeJob,
     CompleteJob,
     DemoJob,
+    SampleJob,
     SeparateJob,
     TrainJob,
     from_plain,
 )
+from wellposed.jobs.sample import sample
 from wellposed.jobs.separate import separate
 from wellposed.jobs.train import train
 from wellposed.result import Recovery
@@ -49,7 +51,7 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
     """
     folder = Path(folder)
     manifest = RunFolder(folder).manifest()
-    if manifest.get("kind") in ("recover", "sample"):
+    if "job" not in manifest:  # a run that the library made
         result = resume_run(folder, progress=progress)
         if isinstance(result, (Recovery, TensorRecovery)):
             _write_again(folder)
@@ -68,6 +70,8 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
             return demo(job, folder, **options)
         case TrainJob():
             return train(job, folder, **options)
+        case SampleJob():
+            return sample(job, folder, **options)
 
 
 def check(folder: str | Path) -> list[str]:

@@ -63,25 +63,31 @@ def methods(family: str = "lowrank") -> tuple[Entry, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def method_named(name: str) -> Any:
-    """Return the low-rank method of this name with its default settings.
+def method_named(name: str, family: str = "lowrank", **fields: Any) -> Any:
+    """Return the method of this name.
 
     Parameters
     ----------
     name
         As ``wellposed methods`` prints it; case, hyphens and underscores do not matter.
+    family
+        Where to look.
+    fields
+        Settings other than the defaults; None leaves the default.
 
     Raises
     ------
     InputError
-        There is no such method, or it cannot be used without settings.
+        There is no such method, it has no such setting, or cannot be used without others.
 
     Examples
     --------
     >>> method_named("scaled-gd")
     ScaledGD(step_size=0.5, projection=None)
+    >>> method_named("dpm-solver-pp2m", "samplers", steps=10)
+    DPMSolverPP2M(steps=10)
     """
-    known = {_plain(entry.name): entry for entry in methods()}
+    known = {_plain(entry.name): entry for entry in methods(family)}
     entry = known.get(_plain(name))
     if entry is None:
         close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.4)
@@ -91,8 +97,12 @@ def method_named(name: str) -> Any:
             "methods are " + ", ".join(e.name for e in known.values()),
             f"{hint}wellposed methods tells what each of them needs",
         )
+    given = {field: value for field, value in fields.items() if value is not None}
+    strange = given.keys() - {f.name for f in dataclasses.fields(entry.cls)}
+    if strange:
+        raise InputError(f"{entry.name} has no {', '.join(sorted(strange))}")
     try:
-        return entry.cls()
+        return entry.cls(**given)
     except TypeError:
         raise InputError(
             f"{entry.name} cannot be used without settings",

@@ -17,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wellposed.draws import Draws
 from wellposed.errors import CapabilityError, InputError
 from wellposed.jobs.inputs import digests, fresh_folder
-from wellposed.jobs.requests import Job, TrainJob, to_plain
+from wellposed.jobs.requests import Job, to_plain
 from wellposed.jobs.summary import read_summary, write_summary, write_text
+from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.problem import Problem
 from wellposed.recovery import recover
 from wellposed.run import Status
+from wellposed.sampling import sample
 from wellposed.store import MANIFEST, RunFolder, fingerprint, load_tree, save_tree
 
 STAGES = "stages"
@@ -93,6 +96,23 @@ class Bench:
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         return result
+
+    def draw(self, stage: str, prior: DiffusionPrior, method: Any, sigmas: Any, n: int) -> Draws:
+        """Draw from a prior in a stage of its own, or read back what was drawn.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The run was interrupted; its checkpoint is written.
+        """
+        limits = self.limits
+        draws = sample(
+            prior, method, n=n, seed=limits.seed, sigmas=sigmas, out=self.folder / STAGES / stage,
+            progress=limits.progress, checkpoint_seconds=limits.checkpoint_seconds,
+        )  # fmt: skip
+        if draws.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        return draws
 
     def once(self, stage: str, compute: Callable[[], Any]) -> Any:
         """Compute a tree of data, or read back what was computed before."""
@@ -164,8 +184,8 @@ def _key(job: Job, inputs: dict[str, dict[str, Any]]) -> str:
 
 
 def _title(job: Job) -> str:
-    given = job.data if isinstance(job, TrainJob) else [getattr(job, f) for f in job.inputs[:1]]
-    about = [Path(path).stem for path in given if path]
+    subject = () if job.subject is None else getattr(job, job.subject)
+    about = [Path(path).stem for path in ((subject,) if isinstance(subject, str) else subject)]
     return " ".join([job.kind, *about])
 
 

@@ -25,7 +25,7 @@ def digests(job: Job) -> dict[str, dict[str, Any]]:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of a file, or of the names and hashes of a folder's files.
+    """Return the sha256 of a file, or of the names and hashes of all files of a folder.
 
     Examples
     --------
@@ -39,10 +39,10 @@ def digest(path: Path) -> str:
     if not path.is_dir():
         return sha256(path)
     try:
-        files = sorted(p for p in path.iterdir() if p.is_file())
+        files = sorted(p for p in path.rglob("*") if p.is_file())
     except OSError as error:
         raise file_error(path, "read", error) from error
-    lines = "".join(f"{sha256(p)}  {p.name}\n" for p in files)
+    lines = "".join(f"{sha256(p)}  {p.relative_to(path)}\n" for p in files)
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from wellposed.errors import InputError, StoreError
@@ -64,6 +65,7 @@ class CompleteJob:
     delimiter: str | None = None
 
     kind: ClassVar[str] = "complete"
+    subject: ClassVar[str | None] = "table"  # what the command names first
     inputs: ClassVar[tuple[str, ...]] = ("table", "predict")
 
     def __post_init__(self) -> None:
@@ -120,6 +122,7 @@ class CompleteCubeJob:
     tol: float = 1e-4
 
     kind: ClassVar[str] = "complete-cube"
+    subject: ClassVar[str | None] = "cube"
     inputs: ClassVar[tuple[str, ...]] = ("cube",)
 
     def __post_init__(self) -> None:
@@ -181,6 +184,7 @@ class SeparateJob:
     tol: float = 1e-4
 
     kind: ClassVar[str] = "separate"
+    subject: ClassVar[str | None] = "stack"
     inputs: ClassVar[tuple[str, ...]] = ("stack",)
 
     def __post_init__(self) -> None:
@@ -216,6 +220,7 @@ class DemoJob:
     seed: int = 0
 
     kind: ClassVar[str] = "demo"
+    subject: ClassVar[str | None] = None
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -291,6 +296,7 @@ class TrainJob:
     digest: str = ""
 
     kind: ClassVar[str] = "train"
+    subject: ClassVar[str | None] = "data"
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
@@ -312,9 +318,64 @@ class TrainJob:
         _between("level_mean", self.level_mean, -20, 20)
 
 
-Job = CompleteJob | CompleteCubeJob | SeparateJob | DemoJob | TrainJob
+@dataclass(frozen=True)
+class SampleJob:
+    """Draw signals from a prior.
+
+    Parameters
+    ----------
+    prior
+        Name of a prior that comes with the package, or path of one.
+    n
+        Number of draws, >= 1.
+    method
+        Name of a sampler; None takes the default.
+    steps
+        Its number of steps, >= 1; None takes its own default.
+    size
+        Height and width of an image in pixels, where the network takes several; None takes the
+        prior's.
+    half
+        Compute the network in bfloat16.
+    seed
+        Seed of the noise, >= 0.
+
+    Raises
+    ------
+    InputError
+        A value out of range.
+
+    Examples
+    --------
+    >>> SampleJob("fashion", n=16, steps=20).kind
+    'sample'
+    """
+
+    prior: str
+    n: int = 64
+    method: str | None = None
+    steps: int | None = None
+    size: int | None = None
+    half: bool = False
+    seed: int = 0
+
+    kind: ClassVar[str] = "sample"
+    subject: ClassVar[str | None] = "prior"
+
+    def __post_init__(self) -> None:
+        for name in ("n", "steps", "size"):
+            _whole(name, getattr(self, name), 1)
+        _whole("seed", self.seed, 0)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The file or folder of the prior, unless it is a name."""
+        return ("prior",) if Path(self.prior).exists() else ()
+
+
+Job = CompleteJob | CompleteCubeJob | SeparateJob | DemoJob | TrainJob | SampleJob
 _KINDS: dict[str, type[Job]] = {
-    j.kind: j for j in (CompleteJob, CompleteCubeJob, SeparateJob, DemoJob, TrainJob)
+    j.kind: j for j in (CompleteJob, CompleteCubeJob, SeparateJob, DemoJob, TrainJob, SampleJob)
 }
 
 

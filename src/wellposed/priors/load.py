@@ -20,6 +20,12 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.safetensors"))}
 
 
+def place_of(name_or_path: str | Path) -> Path:
+    """Return the file or folder of a prior; whether it exists is not looked at."""
+    path = shipped().get(str(name_or_path), Path(name_or_path))
+    return path / FILE if (path / FILE).is_file() else path
+
+
 def load_prior(
     name_or_path: str | Path, *, shape: tuple[int, ...] | None = None, half: bool = False
 ) -> DiffusionPrior:
@@ -50,9 +56,7 @@ def load_prior(
     InputError
         The network does not take this shape.
     """
-    path = shipped().get(str(name_or_path), Path(name_or_path))
-    if path.is_dir() and (path / FILE).is_file():
-        path = path / FILE
+    path = place_of(name_or_path)
     prior: NetworkPrior | ForeignPrior
     if path.is_file():
         prior = read_prior(path, half=half)

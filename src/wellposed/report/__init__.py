@@ -17,6 +17,7 @@ from wellposed.report.cubes import cube_page
 from wellposed.report.demo import demo_page
 from wellposed.report.model import Page, Source
 from wellposed.report.render import render
+from wellposed.report.sample import sample_page
 from wellposed.report.separate import separate_page
 from wellposed.report.train import train_page
 from wellposed.store import RunFolder
@@ -27,6 +28,7 @@ _PAGES: dict[str, Callable[[Source], Page]] = {
     "separate": separate_page,
     "demo": demo_page,
     "train": train_page,
+    "sample": sample_page,
     "recover": bare_page,
 }
 
@@ -59,15 +61,15 @@ def page(folder: str | Path) -> str:
     """
     folder = Path(folder)
     manifest = RunFolder(folder).manifest()
-    kind = manifest.get("kind")
-    if kind not in _PAGES:
+    kind, job = manifest.get("kind"), "job" in manifest
+    if kind not in _PAGES or (kind == "sample" and not job):
         raise StoreError(f"{folder} holds a run of the kind {kind!r}, which has no report")
-    needed = SUMMARY if kind != "recover" else "result.safetensors"
+    needed = SUMMARY if job else "result.safetensors"
     if not (folder / needed).exists():
         raise StoreError(
             f"{folder} has no result yet",
             f"its run is {manifest.get('status')}, and {needed} is missing",
             f"finish it first: wellposed resume {folder}",
         )
-    summary = read_summary(folder) if kind != "recover" else {}
+    summary = read_summary(folder) if job else {}
     return render(_PAGES[kind](Source(folder, manifest, summary)))

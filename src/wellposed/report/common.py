@@ -19,7 +19,9 @@ from wellposed.store import MANIFEST, load_tree
 
 _LABELS = {
     "biases": "Row and column offsets",
+    "half": "Half precision",
     "holdout": "Share set aside",
+    "n": "Draws",
     "predict": "Cells asked for",
     "tol": "Tolerance",
 }
@@ -68,13 +70,14 @@ def command(source: Source) -> str:
     job = from_plain(str(source.manifest["kind"]), source.manifest["job"])
     inputs = source.manifest.get("inputs", {})
     words = ["wellposed", job.kind.partition("-")[0]]  # a cube is completed by complete
-    for name in job.inputs[:1]:
-        words.append(shlex.quote(inputs[name]["name"]))
+    if job.subject is not None:
+        told = inputs.get(job.subject, {}).get("name", getattr(job, job.subject))
+        words += map(shlex.quote, (told,) if isinstance(told, str) else told)
     for field in dataclasses.fields(job):
         value = getattr(job, field.name)
         if field.name in inputs:
             value = inputs[field.name]["name"]
-        if field.name not in job.inputs[:1] and (field.name == "seed" or value != field.default):
+        if field.name != job.subject and (field.name == "seed" or value != field.default):
             words += _option(field.name, value)
     return " ".join(words)
 
