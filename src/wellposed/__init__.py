@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed import bilinear as bilinear
     from wellposed import noise as noise
     from wellposed import operators as operators
+    from wellposed import posterior as posterior
     from wellposed import schedules as schedules
     from wellposed.bilinear.self_calibration import SelfCalibration as SelfCalibration
     from wellposed.density import log_likelihood as log_likelihood
@@ -38,6 +39,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA as TensorRobustPCA
     from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD as TensorScaledGD
     from wellposed.multilinear import Tucker as Tucker
+    from wellposed.posterior.dpnp import DPnP as DPnP
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
@@ -67,6 +69,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.samplers.ou import ExponentialOU as ExponentialOU
     from wellposed.samplers.pf_euler import PFEuler as PFEuler
     from wellposed.sampling import sample as sample
+    from wellposed.uncertainty import Posterior as Posterior
 
 _HOMES = {  # for Python: public name, and the module that holds it
     "AcceleratedODE": "samplers.accelerated_ode",
@@ -79,6 +82,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "DDIM": "samplers.ddim",
     "DDPM": "samplers.ddpm",
     "DPMSolverPP2M": "samplers.dpm_solver",
+    "DPnP": "posterior.dpnp",
     "Denoiser": "priors.denoiser",
     "Draws": "draws",
     "Empirical": "priors.empirical",
@@ -95,6 +99,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "MALA": "samplers.langevin",
     "OverparametrizedGD": "lowrank.overparametrized",
     "PFEuler": "samplers.pf_euler",
+    "Posterior": "uncertainty",
     "Problem": "problem",
     "Recovery": "result",
     "RobustPCA": "lowrank.robust_pca",
@@ -118,7 +123,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "resume": "resuming",
     "sample": "sampling",
 }
-_MODULES = ("bilinear", "noise", "operators", "schedules")
+_MODULES = ("bilinear", "noise", "operators", "posterior", "schedules")
 
 __all__ = ["__version__", *_HOMES, *_MODULES]
 

@@ -15,6 +15,7 @@ from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
 from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD
 from wellposed.operators.entries import Entries
 from wellposed.operators.hankel import Hankel
+from wellposed.posterior.dpnp import DPnP
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.priors.tucker import LowTucker, LowTuckerPlusSparse
@@ -29,11 +30,11 @@ class Rule:
     prior: str
     when: str
     method: str
-    fits: Callable[[Problem | None, Any], bool]
+    fits: Callable[[Problem | None, Any, int], bool]
     make: Callable[[], Any]
 
 
-def _gross(problem: Problem | None, prior: Any) -> bool:
+def _gross(problem: Problem | None, prior: Any, draws: int) -> bool:
     noise = None if problem is None else problem.noise
     heavy = noise is not None and noise.heavy_tailed
     return isinstance(prior, LowRank) and heavy and not isinstance(_operator(problem), Hankel)
@@ -43,7 +44,7 @@ def _operator(problem: Problem | None) -> Any:
     return None if problem is None else problem.operator
 
 
-def _table(problem: Problem | None, prior: Any) -> bool:
+def _table(problem: Problem | None, prior: Any, draws: int) -> bool:
     cells = isinstance(_operator(problem), Entries)
     return isinstance(prior, LowRank) and cells and not prior.symmetric
 
@@ -51,7 +52,7 @@ def _table(problem: Problem | None, prior: Any) -> bool:
 RULES = (
     Rule(
         "LowRankPlusSparse", "any", "RobustPCA",
-        lambda problem, prior: isinstance(prior, LowRankPlusSparse), RobustPCA,
+        lambda problem, prior, draws: isinstance(prior, LowRankPlusSparse), RobustPCA,
     ),
     Rule(
         "LowRank", "gross errors (heavy-tailed noise)", "ScaledSubgradient", _gross,
@@ -60,25 +61,37 @@ RULES = (
     Rule("LowRank", "observed entries", "CountScaledGD", _table, CountScaledGD),
     Rule(
         "LowRank", "any other linear operator", "ScaledGD",
-        lambda problem, prior: isinstance(prior, LowRank), ScaledGD,
+        lambda problem, prior, draws: isinstance(prior, LowRank), ScaledGD,
     ),
     Rule(
         "LowTuckerPlusSparse", "any", "TensorRobustPCA",
-        lambda problem, prior: isinstance(prior, LowTuckerPlusSparse), TensorRobustPCA,
+        lambda problem, prior, draws: isinstance(prior, LowTuckerPlusSparse), TensorRobustPCA,
     ),
     Rule(
         "LowTucker", "any linear operator on tensors", "TensorScaledGD",
-        lambda problem, prior: isinstance(prior, LowTucker), TensorScaledGD,
+        lambda problem, prior, draws: isinstance(prior, LowTucker), TensorScaledGD,
     ),
     Rule(
         "DiffusionPrior", "none: wp.sample", "DPMSolverPP2M",
-        lambda problem, prior: problem is None and isinstance(prior, DiffusionPrior), DPMSolverPP2M,
+        lambda problem, prior, draws: problem is None and isinstance(prior, DiffusionPrior),
+        DPMSolverPP2M,
+    ),
+    Rule(
+        "DiffusionPrior", "any, with a likelihood", "DPnP",
+        lambda problem, prior, draws: isinstance(prior, DiffusionPrior), DPnP,
     ),
 )  # fmt: skip
 
 
-def default_method(problem: Problem | None, prior: Any) -> Any:
+def default_method(problem: Problem | None, prior: Any, draws: int = 1) -> Any:
     """Return the method that serves this problem and prior; no problem means ``wp.sample``.
+
+    Parameters
+    ----------
+    problem, prior
+        What is to be solved.
+    draws
+        How many posterior draws are wanted (diffusion).
 
     Raises
     ------
@@ -86,7 +99,7 @@ def default_method(problem: Problem | None, prior: Any) -> Any:
         No method knows this kind of prior.
     """
     for rule in RULES:
-        if rule.fits(problem, prior):
+        if rule.fits(problem, prior, draws):
             return rule.make()
     raise CapabilityError(
         f"no method recovers a signal with a {type(prior).__name__} prior",

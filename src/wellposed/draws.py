@@ -1,13 +1,48 @@
-"""What ``wp.sample`` returns."""
+"""What ``wp.sample`` returns, and running moments of draws that do not fit into memory."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from wellposed.run import Status, Trace
+from wellposed.task import Account
+
+
+class Moments(NamedTuple):
+    """Mean and squared deviations of the draws so far, float64."""
+
+    number: int  # of draws
+    mean: Tensor  # [*shape]
+    squares: Tensor  # [*shape]: sum of squared deviations from the mean
+
+    @classmethod
+    def of(cls, rows: Tensor) -> Moments:
+        """Return those of one set of draws, [n, *shape]."""
+        rows = rows.double()
+        mean = rows.mean(0)
+        return cls(len(rows), mean, (rows - mean).square().sum(0))
+
+    def after(self, before: Moments | None) -> Moments:
+        """Return those of both sets together (Chan, Golub & LeVeque, 1983)."""
+        if before is None:
+            return self
+        number = before.number + self.number
+        gap = self.mean - before.mean
+        mean = before.mean + gap * (self.number / number)
+        cross = gap.square() * (before.number * self.number / number)
+        return Moments(number, mean, before.squares + self.squares + cross)
+
+    @property
+    def std(self) -> Tensor:
+        """Standard deviation of the draws, [*shape]; NaN for a single one."""
+        if self.number < 2:
+            return torch.full_like(self.mean, math.nan)
+        return (self.squares / (self.number - 1)).sqrt()
 
 
 @dataclass(frozen=True)
@@ -29,6 +64,9 @@ class Draws:
         Step, seconds and sigma of the first block of chains, if it was asked for, else None.
     note
         What went wrong, where something did.
+    account, moments, count
+        Of posterior draws: what was spent and seen beside the draws, the moments of draws that
+        are on disk only, and their number.
 
     Examples
     --------
@@ -44,9 +82,12 @@ class Draws:
     acceptance: float | None = None
     trace: Trace | None = None
     note: str = ""
+    account: Account | None = field(default=None, repr=False)
+    moments: Moments | None = field(default=None, repr=False)
+    count: int = 0
 
     def __len__(self) -> int:
-        return len(self.x)
+        return self.count
 
 
 class View(NamedTuple):

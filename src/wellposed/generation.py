@@ -1,4 +1,7 @@
-"""The loop over blocks of chains: driving each, watching it, and keeping what is finished."""
+"""The loop over blocks of chains: driving each, watching it, and keeping what is finished.
+
+Draws from a prior and draws from a posterior differ in one thing: whether there is a problem.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wellposed.draws import Draws, View
+from wellposed.draws import Draws, Moments, View
+from wellposed.problem import Problem
 from wellposed.progress import Progress
 from wellposed.rng import Stream
 from wellposed.run import Driver, Outcome, Record, Status, Trace
 from wellposed.samplers.blocks import block_size, rows_of
-from wellposed.shards import Shelf, Tally, UnderWay
+from wellposed.shards import Shelf, Tally, UnderWay, averaged, merged
 from wellposed.task import Reading, Task
 
+HELD = 1 << 28  # numbers of all draws that are kept in memory: 2 GB in float64
 SPARSE = 16  # steps between looks for non-finite numbers where nobody watches
 Callback = Callable[[View], None]
 
@@ -36,27 +41,35 @@ class Request:
     device: torch.device
     trace: bool = False
     as_numpy: bool = False  # what the caller gets back
+    problem: Problem | None = None  # None: draws from the prior
 
     @property
     def size(self) -> int:
-        """Chains in a block."""
-        return block_size(self.prior.shape)
+        """Chains in a block; a population that interacts is one block."""
+        population = getattr(self.method, "population", None)
+        return block_size(self.prior.shape) if population is None else int(population(self.n))
+
+    @property
+    def held(self) -> bool:
+        """Whether all draws fit into memory."""
+        return bool(self.n * math.prod(self.prior.shape) <= HELD)
 
     @property
     def blocks(self) -> int:
         """Number of blocks."""
         return -(-self.n // self.size)
 
-    def empty(self) -> Tensor:
-        """Return room for the draws, [n, *shape]."""
-        return torch.empty(self.n, *self.prior.shape, dtype=self.dtype, device=self.device)
+    def empty(self, rows: int | None = None) -> Tensor:
+        """Return room for all draws, or for so many, [rows, *shape]."""
+        rows = self.n if rows is None else rows
+        return torch.empty(rows, *self.prior.shape, dtype=self.dtype, device=self.device)
 
     def prepare(self, block: int) -> Any:
         """Return the method's plan for a block of chains."""
         start = None if self.start is None else rows_of(self.start, block, self.size)
         return self.method.prepare(Task(
-            prior=self.prior, count=self.size, sigmas=self.sigmas, start=start,
-            dtype=self.dtype, device=self.device,
+            problem=self.problem, prior=self.prior, count=self.size, sigmas=self.sigmas,
+            start=start, dtype=self.dtype, device=self.device,
         ))  # fmt: skip
 
 
@@ -69,7 +82,7 @@ class Generation:
     request
         What is asked for.
     x
-        Room for the draws, [n, *shape].
+        Room for the draws, [n, *shape], or for a shard of them where they do not fit.
     shelf
         Where draws are kept on disk; None keeps nothing.
     callback
@@ -81,12 +94,17 @@ class Generation:
     shelf: Shelf | None = None
     callback: Callback | None = None
 
+    @property
+    def label(self) -> str:
+        """What is going on."""
+        return "sample" if self.request.problem is None else "recover"
+
     def run(self, *, progress: bool = False) -> Draws:
         """Run all blocks that are not finished."""
         at = UnderWay() if self.shelf is None else self.shelf.load()
         status, note = Status.COMPLETE, ""
         plan = self.request.prepare(min(at.tally.blocks, self.request.blocks - 1))
-        with Progress(plan.steps * self.request.blocks, shown=progress, label="sample") as bar:
+        with Progress(plan.steps * self.request.blocks, shown=progress, label=self.label) as bar:
             while at.tally.blocks < self.request.blocks:
                 if self.request.start is not None:
                     plan = self.request.prepare(at.tally.blocks)
@@ -126,14 +144,18 @@ class Generation:
     def _add(self, tally: Tally, outcome: Outcome) -> Tally:
         """Keep a finished block."""
         reading, first = outcome.reading, tally.blocks * self.request.size
-        rows = self.x[first : first + self.request.size]
-        rows.copy_(reading.value[: len(rows)])
+        count = min(self.request.size, self.request.n - first)
+        room = first % len(self.x)  # a shard is filled from its beginning
+        rows = self.x[room : room + count]
+        rows.copy_(reading.value[:count])
         share = reading.acceptance
         tally = Tally(
             tally.blocks + 1,
             reading.evaluations,
             None if share is None else (tally.acceptance or 0.0) + share,
             tally.trace if tally.blocks else outcome.trace.records,
+            merged(tally.account, reading.account, count),
+            None if self.request.held else Moments.of(rows).after(tally.moments),
         )
         if self.shelf is not None:
             self.shelf.add(tally)
@@ -141,13 +163,17 @@ class Generation:
 
     def _draws(self, tally: Tally, status: Status, note: str) -> Draws:
         share = tally.acceptance
+        count = min(tally.blocks * self.request.size, self.request.n)
         return Draws(
-            self.x[: tally.blocks * self.request.size],
+            self.x[:count] if self.request.held else None,
             tally.evaluations,
             status,
             None if share is None else share / tally.blocks,
             Trace(tally.trace) if self.request.trace else None,
             note,
+            tally.account if tally.account is None else averaged(tally.account, tally.blocks),
+            tally.moments,
+            count,
         )
 
     def _what_happened(self, block: int, outcome: Outcome) -> str:

@@ -17,12 +17,15 @@ from wellposed.checks import as_tensor, require, whole, within
 from wellposed.codec import NotStorableError
 from wellposed.defaults import default_method
 from wellposed.errors import CapabilityError, StoreError
+from wellposed.generation import Callback
+from wellposed.inference import draw_posterior
 from wellposed.lowrank.biases import Biases, fit_biases
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
 from wellposed.lowrank.setting import Factors, relative_error
 from wellposed.multilinear import Tucker
 from wellposed.multilinear import relative_error as tensor_error
 from wellposed.operators.entries import Entries
+from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank
 from wellposed.priors.tucker import LowTucker
 from wellposed.problem import Problem
@@ -61,50 +64,53 @@ def recover(
     *,
     steps: int | None = None,
     tol: float | None = None,
+    draws: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     truth: Any = None,
+    trace: bool = False,
+    callback: Callback | None = None,
     progress: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> Any:
-    """Recover a signal from a measurement.
+    """Recover a signal from a measurement: an estimate (low rank) or posterior draws.
 
     Parameters
     ----------
     problem
         What was measured, how, with which noise.
     prior
-        What signals look like: ``LowRank``, ``LowTucker``, or either ``PlusSparse``.
+        What signals look like: ``LowRank``, ``LowTucker``, or either ``PlusSparse``; or a
+        diffusion prior.
     method
         How to solve; None takes the default of ``wellposed methods``.
     steps
-        Largest number of steps, >= 1; default 500.
+        Largest number of steps, >= 1; default 500, for diffusion priors the method's own.
     tol
-        Relative tolerance of the stopping rules, > 0; default 1e-6.
+        Relative tolerance of the stopping rules, > 0; default 1e-6 (low rank).
+    draws
+        Posterior draws, >= 1; default 16 (diffusion). The first n of N are the same numbers.
     seed
         Seed of every random choice, >= 0.
     out
-        Run folder: checkpoints, result, manifest. The same call with the same folder goes on
-        where the last one stopped.
+        Run folder; the same call with the same folder goes on where the last one stopped.
     truth
         The true signal, dense or its factors (left, right) or ``Tucker(core, factors)``: the
-        trace then holds the relative error.
-    progress
-        Show a progress bar.
-    checkpoint_seconds
-        Time between checkpoints, > 0.
+        trace then holds the relative error (low rank).
+    trace, callback
+        Record or look at each step (diffusion), as in ``sample``.
+    progress, checkpoint_seconds
+        Show a progress bar; time between checkpoints, > 0.
 
     Returns
     -------
-    Recovery or TensorRecovery
-        Factors, status and trace. Not converging is a status, never an exception.
+    Recovery, TensorRecovery or Posterior
+        Not converging is a status, never an exception.
 
     Raises
     ------
-    CapabilityError
-        The method cannot work with this operator or prior.
-    InputError
-        A value out of range.
+    CapabilityError, InputError
+        The method cannot work with this operator or prior; a value out of range.
     StoreError, FileError
         The folder holds another run, or cannot be written.
 
@@ -118,22 +124,33 @@ def recover(
     >>> bool((result.signal - truth).abs().max() < 1e-2)
     True
     """
-    request = _check(Request(
-        problem, prior, method, STEPS if steps is None else steps,
-        TOLERANCE if tol is None else tol, seed,
-    ))  # fmt: skip
+    if isinstance(prior, DiffusionPrior):
+        _check_problem(problem)
+        _unused("a diffusion prior", tol=tol, truth=truth)
+        return draw_posterior(
+            problem, prior, method, draws=draws, steps=steps, seed=seed, out=out, trace=trace,
+            callback=callback, progress=progress, checkpoint_seconds=checkpoint_seconds,
+        )  # fmt: skip
+    _unused("a low-rank prior", draws=draws, trace=trace or None, callback=callback)
+    limits = STEPS if steps is None else steps, TOLERANCE if tol is None else tol
+    request = _check(Request(problem, prior, method, *limits, seed))
     within(checkpoint_seconds, "checkpoint_seconds", 0)
     folder = None if out is None else RunFolder(Path(out), checkpoint_seconds)
+    return _estimate(request, folder, truth, progress=progress)
+
+
+def _estimate(request: Request, folder: RunFolder | None, truth: Any, *, progress: bool) -> Any:
+    """Solve a low-rank problem, or read the answer from the folder of the finished run."""
     if folder is not None:
         done = _claim(folder, request)
         if done is not None:
-            return done.as_numpy() if problem.as_numpy else done
+            return done.as_numpy() if request.problem.as_numpy else done
     with Progress(request.steps, shown=progress) as bar:
         result = solve(request, folder, truth_of(truth), bar.record, bar.candidate)
     if folder is not None:
         save_tree(folder.path / "result.safetensors", result)
         folder.finish(result.status.value, result.status.value == "interrupted")
-    return result.as_numpy() if problem.as_numpy else result
+    return result.as_numpy() if request.problem.as_numpy else result
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Any:
@@ -161,10 +178,11 @@ def resume(folder: str | Path, *, progress: bool = False) -> Any:
             "call wp.recover again with the same arguments and out=",
         )
     request: Request = load_tree(path)
-    return recover(
+    result: Recovery = recover(
         request.problem, request.prior, request.method, steps=request.steps, tol=request.tol,
         seed=request.seed, out=folder, progress=progress,
     )  # fmt: skip
+    return result
 
 
 def solve(
@@ -217,12 +235,22 @@ def truth_of(truth: Any) -> Truth:
     return as_tensor(truth, "truth")
 
 
-def _check(request: Request) -> Request:
+def _check_problem(problem: Any) -> None:
     require(
-        isinstance(request.problem, Problem),
-        f"problem is a {type(request.problem).__name__}, expected a Problem",
+        isinstance(problem, Problem),
+        f"problem is a {type(problem).__name__}, expected a Problem",
         remedy="wp.Problem(y, operator, noise)",
     )
+
+
+def _unused(prior: str, **arguments: Any) -> None:
+    """Refuse arguments that have no meaning for a kind of prior."""
+    for name, value in arguments.items():
+        require(value is None, f"{name} was given with {prior}, which has no use for it")
+
+
+def _check(request: Request) -> Request:
+    _check_problem(request.problem)
     whole(request.steps, "steps")
     within(request.tol, "tol", 0, 1, open_low=True)
     whole(request.seed, "seed", 0)

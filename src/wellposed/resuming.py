@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from wellposed import recovery, sampling
+from wellposed import inference, recovery, sampling
 from wellposed.draws import Draws
 from wellposed.result import Recovery
 from wellposed.store import RunFolder
+from wellposed.uncertainty import Posterior
 
 
-def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Draws:
+def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Posterior | Draws:
     """Go on with an interrupted run from its folder alone, to the same result.
 
     Parameters
@@ -22,7 +23,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Draws:
 
     Returns
     -------
-    Recovery or Draws
+    Recovery, Posterior or Draws
         What the interrupted call would have returned.
 
     Raises
@@ -30,7 +31,10 @@ def resume(folder: str | Path, *, progress: bool = False) -> Recovery | Draws:
     StoreError
         The folder is no run, or what was asked could not be stored (a user's function).
     """
-    if RunFolder(Path(folder)).manifest().get("kind") == "sample":
+    kind = RunFolder(Path(folder)).manifest().get("kind")
+    if kind == "sample":
         return sampling.resume(folder, progress=progress)
+    if kind == "posterior":
+        return inference.resume(folder, progress=progress)
     found: Recovery | Draws = recovery.resume(folder, progress=progress)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from wellposed.codec import NotStorableError
 from wellposed.defaults import default_method
 from wellposed.draws import Draws
 from wellposed.errors import CapabilityError, InputError, StoreError
-from wellposed.generation import Callback, Generation, Request
+from wellposed.generation import HELD, Callback, Generation, Request
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.schedules.grids import from_list
-from wellposed.shards import Shelf
+from wellposed.shards import Shelf, shard_rows
 from wellposed.store import RunFolder, fingerprint, load_tree, save_tree
 
 
@@ -99,7 +100,7 @@ def sample(
     )  # fmt: skip
     within(checkpoint_seconds, "checkpoint_seconds", 0)
     folder = None if out is None else RunFolder(Path(out), checkpoint_seconds)
-    return answer(request, folder, callback, progress=progress)
+    return _given(answer(request, folder, callback, progress=progress), request)
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Draws:
@@ -126,7 +127,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Draws:
             "call wp.sample again with the same arguments and out=",
         )
     request: Request = load_tree(path)
-    return answer(request, store, progress=progress)
+    return _given(answer(request, store, progress=progress), request)
 
 
 def answer(
@@ -137,25 +138,45 @@ def answer(
     progress: bool = False,
 ) -> Draws:
     """Make the draws of a request, or read them from the folder of the finished run."""
-    x = request.empty()
-    shelf = None if folder is None else Shelf(folder, x, request.size)
+    x = room(request, folder)
+    shelf = None if folder is None else Shelf(folder, x, request.size, request.n)
     draws = None if shelf is None else _claim(shelf, request)
     if draws is None:
         with torch.no_grad():
             draws = Generation(request, x, shelf, callback).run(progress=progress)
         if shelf is not None:
             _keep(shelf, draws)
-    return replace(draws, x=draws.x.cpu().numpy()) if request.as_numpy else draws
+    return draws
+
+
+def room(request: Request, folder: RunFolder | None) -> Tensor:
+    """Return room for all draws, or for a shard where they do not fit into memory.
+
+    Raises
+    ------
+    InputError
+        They do not fit, and there is no folder to keep them in.
+    """
+    if request.held:
+        return request.empty()
+    require(
+        folder is not None,
+        f"{request.n} draws of {math.prod(request.prior.shape)} numbers do not fit into memory",
+        f"more than {HELD} numbers are kept on disk only",
+        "pass out=folder; the mean and the standard deviation are computed on the way",
+    )
+    return request.empty(shard_rows(request.size, request.prior.shape))
 
 
 def _claim(shelf: Shelf, request: Request) -> Draws | None:
     """Open the folder for this request; return the draws if the run there is finished."""
-    folder, about = shelf.folder, {"kind": "sample", "seed": request.seed}
+    kind = "sample" if request.problem is None else "posterior"
+    folder, about = shelf.folder, {"kind": kind, "seed": request.seed}
     try:
         key = fingerprint(request)
     except NotStorableError as error:
         about["unstored"] = str(error)
-        key = f"unstored/{fingerprint(replace(request, prior=None))}"
+        key = "unstored/" + fingerprint([_print(part) for part in vars(request).values()])
     manifest = folder.open(key, about)
     result = folder.path / "result.safetensors"
     if result.exists() and manifest["status"] not in ("running", "interrupted"):
@@ -167,12 +188,22 @@ def _claim(shelf: Shelf, request: Request) -> Draws | None:
             error=StoreError,
         )
         kept = load_tree(result)
+        finished: Draws = kept["draws"]
+        if not request.held:
+            return finished
         shelf.load_rows(kept["rows"])
-        finished: Draws = replace(kept["draws"], x=shelf.x[: kept["rows"]])
-        return finished
+        return replace(finished, x=shelf.x[: kept["rows"]])
     if "unstored" not in about and not (folder.path / "problem.safetensors").exists():
         save_tree(folder.path / "problem.safetensors", request)
     return None
+
+
+def _print(part: Any) -> str:
+    """Return the fingerprint of what can be stored; a user's function has none."""
+    try:
+        return fingerprint(part)
+    except NotStorableError:
+        return ""
 
 
 def _keep(shelf: Shelf, draws: Draws) -> None:
@@ -183,6 +214,11 @@ def _keep(shelf: Shelf, draws: Draws) -> None:
     tree = {"rows": len(draws), "draws": replace(draws, x=None)}
     save_tree(shelf.folder.path / "result.safetensors", tree)
     shelf.folder.finish(status, status == "interrupted")
+
+
+def _given(draws: Draws, request: Request) -> Draws:
+    """Return the draws in the kind of array that was given."""
+    return replace(draws, x=draws.x.cpu().numpy()) if request.as_numpy else draws
 
 
 def _check(prior: Any, method: Any, n: int, seed: int) -> None:

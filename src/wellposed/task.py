@@ -41,6 +41,17 @@ class Task:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
 
+class Account(NamedTuple):
+    """What a posterior sampler tells of a block of chains, beside its draws."""
+
+    gradients: float = 0  # of the log-likelihood, for each draw
+    likelihoods: float = 0  # log-likelihoods without gradient, for each draw
+    summaries: Tensor | None = None  # [sweeps, B, S]: of the sweeps at the last coupling
+    names: tuple[str, ...] = ()  # of the S numbers
+    log_evidence: float | None = None  # log p(y)
+    note: str = ""  # what is worth a word
+
+
 class Reading(NamedTuple):
     """What a method shows of its state."""
 
@@ -54,6 +65,7 @@ class Reading(NamedTuple):
     acceptance: float | None = None  # share of accepted moves (MALA)
     sound: bool = True  # every number of the state is finite
     ready: bool = True  # nothing that the method knows of speaks against stopping
+    account: Account | None = None  # of a posterior sampler
 
 
 @runtime_checkable

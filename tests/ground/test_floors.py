@@ -16,7 +16,7 @@ FLOORS = (
     {"priors"},
     {"lowrank", "bilinear", "samplers", "posterior"},
     {"run", "store", "progress", "result", "result_tensor", "defaults", "selection",
-     "selection_tensor", "recovery", "training",
+     "selection_tensor", "recovery", "training", "inference", "uncertainty",
      "sampling", "generation", "shards", "draws", "density", "resuming"},
     {"io", "datasets"},
     {"evaluation", "theory"},

@@ -1,0 +1,266 @@
+"""Diffusion plug-and-play (DPnP): alternate between the data and the prior, ever more tightly.
+
+Source     X. Xu, Y. Chi, "Provably robust score-based diffusion posterior sampling for
+           plug-and-play image reconstruction", NeurIPS 2024.
+Model      x ~ p known by its denoiser, L(x) = log p(y | x) for any likelihood.
+Update     for k = 0, 1, ..., with couplings eta_k:
+           z_k     ~ exp(L(z) - |z - x_k|^2 / (2 eta_k^2))     proximal consistency
+           x_{k+1} ~ p(x | x + eta_k w = z_k)                  denoising posterior
+Cost       per sweep: the denoiser's steps in evaluations; a Gaussian solve, or the moves'
+           gradients or likelihoods.
+Guarantee  at constant eta the law of x is p q_eta / Z, q_eta = e^L * N(0, eta^2 I). With
+           lambda the second eigenvalue of the sweep and eps_1, eps_2 the total variation
+           errors of the halves,
+               TV <= c (1 - lambda)^-1 (eps_1 + eps_2) log(1 / eps) + eps sqrt(chi^2(start))
+           after log(1 / eps) / (1 - lambda) sweeps; p q_eta tends to the posterior as eta -> 0.
+Fails      modes far apart: lambda tends to 1 as eta falls, and their weights freeze at those
+           of a larger eta. DPnPSMC reweights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from wellposed.checks import require, whole
+from wellposed.errors import CapabilityError
+from wellposed.posterior.coupling import Shape, check_shape, couplings, default_ends
+from wellposed.posterior.datafit import DataFit
+from wellposed.posterior.denoising import AngleODE, DenoisingSampler, HeatFlow, Ladder
+from wellposed.posterior.proximal import KINDS, ProximalSampler, Pull, Turn, carried, choose
+from wellposed.posterior.summaries import Summaries, summaries
+from wellposed.priors.diffusion import DiffusionPrior
+from wellposed.rng import Stream
+from wellposed.samplers.levels import check_covered
+from wellposed.samplers.walk import all_finite
+from wellposed.task import Account, Reading, Task
+
+STEPS = 10  # of the denoising sampler; twice that above the prior's spread, and for the heat flow
+LOOSE = 1e-4  # relative residual of a Gaussian solve that is worth a word
+
+
+class Plan(NamedTuple):
+    """What the sweeps look at."""
+
+    prior: DiffusionPrior
+    fit: DataFit
+    etas: tuple[float, ...]  # one a sweep
+    ladders: tuple[Ladder, ...]  # of the denoising sampler, one a sweep
+    denoiser: DenoisingSampler
+    proximal: ProximalSampler
+    summaries: Summaries
+    tail: int  # last sweeps whose summaries are kept
+    adapting: int  # first sweeps, in which MALA's steps may change
+    spent: tuple[int, ...]  # denoiser evaluations after k sweeps
+    shape: tuple[int, ...]  # [B, *shape]
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Number of sweeps."""
+        return len(self.etas)
+
+
+class State(NamedTuple):
+    """Where the chains are."""
+
+    x: Tensor  # [B, *shape]
+    pull: Pull
+    kept: Tensor  # [sweeps, B, S], float64: summaries of the tail
+    step: int
+    stream: Stream
+
+
+@dataclass(frozen=True)
+class DPnP:
+    """Posterior draws by a split Gibbs sampler with a diffusion prior.
+
+    Parameters
+    ----------
+    steps
+        Number of sweeps, >= 2.
+    schedule
+        Couplings: "log" (a plateau, a log-uniform descent, a tail at the end), "constant" (all
+        at eta_max), "diminishing" (eta_max / (k + 1)), "published" (as in the authors' code).
+    eta_max, eta_min
+        First and last coupling, > 0, in units of the signal. None: the prior's spread, and a
+        third of what the data resolve; the published 0.4 and 0.16.
+    denoiser
+        "ddim": ``AngleODE``; "ddpm": ``HeatFlow``; or a denoising sampler of your own choice.
+    denoiser_steps
+        Evaluations of "ddim" and "ddpm" in each sweep, >= 1; None: 10 and 20, twice as many
+        where eta is above the prior's spread.
+    proximal
+        "exact" (linear operator, Gaussian or heavy-tailed noise), "mala" (differentiable
+        operator and noise), "slice" (any likelihood), or "auto": the first that the data allow.
+    moves
+        MALA moves or slices in each sweep, >= 1; None: 10 or 20.
+    tail
+        Sweeps at the end from which R-hat, ESS and MCSE are computed, in [0, steps - 2].
+
+    Raises
+    ------
+    InputError
+        A field outside its range.
+
+    Examples
+    --------
+    >>> import wellposed as wp
+    >>> prior = wp.GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], 0.1)
+    >>> problem = wp.Problem([0.8], wp.operators.Matrix([[1.0, 1.0]]), wp.noise.Gaussian(0.2))
+    >>> found = wp.recover(problem, prior, wp.DPnP(steps=20), draws=100)
+    >>> found.draws.shape, found.evaluations.denoiser
+    ((100, 2), 200)
+    """
+
+    steps: int = 60
+    schedule: Shape = "log"
+    eta_max: float | None = None
+    eta_min: float | None = None
+    denoiser: Literal["ddim", "ddpm"] | DenoisingSampler = "ddim"
+    denoiser_steps: int | None = None
+    proximal: str = "auto"
+    moves: int | None = None
+    tail: int = 10
+
+    order: ClassVar[int | None] = None
+    reference: ClassVar[str] = "Xu & Chi, NeurIPS 2024"
+    needs: ClassVar[str] = "denoiser, likelihood"
+
+    def __post_init__(self) -> None:
+        whole(self.steps, "steps", 2)
+        check_shape(self.schedule, self.eta_max, self.eta_min)
+        check_halves(self.denoiser, self.denoiser_steps, self.proximal, self.moves)
+        whole(self.tail, "tail", 0)
+        require(
+            self.tail <= self.steps - 2,
+            f"tail is {self.tail}, expected at most steps - 2 = {self.steps - 2}",
+            "the couplings fall before the tail",
+            "more steps, or a shorter tail",
+        )
+
+    def prepare(self, task: Task) -> Plan:
+        """Lay out couplings and tables."""
+        prior = posterior_prior(task, "DPnP")
+        fit = DataFit.of(task, "DPnP")
+        high, low = self._ends(prior, fit)
+        etas = couplings(self.schedule, self.steps, self.tail, high, low)
+        tables = Tables(prior, self.denoiser, self.denoiser_steps)
+        ladders = [tables.at(eta) for eta in etas]
+        constant = sum(1 for eta in etas if eta == etas[-1])
+        return Plan(
+            prior, fit, etas, tuple(ladders), tables.sampler,
+            choose(fit, self.proximal, self.moves), summaries(fit), min(self.tail, constant),
+            (self.steps - self.tail) // 2, (0, *accumulate(len(ladder) for ladder in ladders)),
+            (task.count, *prior.shape), task.dtype, task.device,
+        )  # fmt: skip
+
+    def init(self, plan: Plan, stream: Stream) -> State:
+        """Start at noise of the prior's spread."""
+        x = stream.normal(plan.shape, "start", dtype=plan.dtype, device=plan.device)
+        x = x * plan.prior.sigma_data
+        pull = plan.proximal.begin(plan.fit, Turn(x, plan.etas[0], stream, 0))
+        none = torch.zeros(0, len(x), len(plan.summaries.names), dtype=torch.float64)
+        return State(x, pull, none.to(x.device), 0, stream)
+
+    def step(self, plan: Plan, state: State) -> State:
+        """One sweep: towards the data, then towards the prior."""
+        k, eta = state.step, plan.etas[state.step]
+        pull = carried(state.pull, state.x, plan.etas[max(0, k - 1)], eta)
+        turn = Turn(state.x, eta, state.stream, k, adapt=k < plan.adapting)
+        pull = plan.proximal.draw(plan.fit, turn, pull)
+        x = plan.denoiser.draw(plan.prior, plan.ladders[k], pull.z, state.stream, k)
+        kept = state.kept
+        if k >= plan.steps - plan.tail:
+            kept = torch.cat([kept, plan.summaries.of(x)[None]])
+        return State(x, pull, kept, k + 1, state.stream)
+
+    def read(self, plan: Plan, state: State) -> Reading:
+        """Return x, and what was spent."""
+        pull = state.pull
+        note = ""
+        if pull.residual > LOOSE:
+            note = f"a Gaussian step stopped at a relative residual of {pull.residual:.1g}"
+        return Reading(
+            state.x,
+            evaluations=plan.spent[state.step],
+            done=state.step == plan.steps,
+            sigma=plan.etas[max(0, state.step - 1)],
+            acceptance=pull.acceptance,
+            sound=all_finite(state.x),
+            account=Account(
+                pull.gradients, pull.likelihoods, state.kept, plan.summaries.names, note=note
+            ),
+        )
+
+    def _ends(self, prior: DiffusionPrior, fit: DataFit) -> tuple[float, float]:
+        high, low = default_ends(prior, fit, self.schedule)
+        high = high if self.eta_max is None else self.eta_max
+        low = low if self.eta_min is None else self.eta_min
+        return max(high, low) if self.eta_max is None else high, min(low, high)
+
+
+class Tables:
+    """The denoising sampler's coefficients, once for each coupling."""
+
+    def __init__(
+        self, prior: DiffusionPrior, denoiser: str | DenoisingSampler, steps: int | None
+    ) -> None:
+        self.prior, self.denoiser, self.steps = prior, denoiser, steps
+        self.sampler = self._sampler(1)
+        self.known: dict[float, Ladder] = {}
+
+    def at(self, eta: float) -> Ladder:
+        """Return the table of one coupling."""
+        if eta not in self.known:
+            check_covered(self.prior, [eta], "the denoising half")
+            many = 2 if eta > self.prior.sigma_data else 1
+            self.known[eta] = self._sampler(many).ladder(self.prior, eta)
+        return self.known[eta]
+
+    def _sampler(self, many: int) -> DenoisingSampler:
+        if isinstance(self.denoiser, DenoisingSampler):
+            return self.denoiser
+        if self.denoiser == "ddim":
+            return AngleODE(self.steps or STEPS * many)
+        return HeatFlow(self.steps or 2 * STEPS * many)
+
+
+def check_halves(
+    denoiser: object, denoiser_steps: int | None, proximal: str, moves: int | None
+) -> None:
+    """Check the fields that say how the two halves of a sweep are made."""
+    require(
+        denoiser in ("ddim", "ddpm") or isinstance(denoiser, DenoisingSampler),
+        f'denoiser is {denoiser!r}, expected "ddim", "ddpm" or a denoising sampler',
+        remedy="such as wp.posterior.AngleODE(steps=20)",
+    )
+    if denoiser_steps is not None:
+        whole(denoiser_steps, "denoiser_steps")
+        require(
+            isinstance(denoiser, str),
+            f"denoiser_steps is {denoiser_steps}, and denoiser is {denoiser!r}",
+            "a denoising sampler brings its own steps",
+        )
+    require(proximal in KINDS, f"proximal is {proximal!r}, expected one of {', '.join(KINDS)}")
+    if moves is not None:
+        whole(moves, "moves")
+
+
+def posterior_prior(task: Task, name: str) -> DiffusionPrior:
+    """Return the prior of a posterior task."""
+    prior = task.prior
+    if not isinstance(prior, DiffusionPrior):
+        raise CapabilityError(
+            f"{name} was given a {type(prior).__name__} prior, expected a diffusion prior",
+            "it looks at the prior through a denoiser",
+            "wp.GaussianMixture(...), or wp.Denoiser(function, shape)",
+        )
+    for what, given in (("sigmas", task.sigmas), ("start", task.start)):
+        require(given is None, f"{what} was given to {name}, which has couplings of its own")
+    return prior
