@@ -27,10 +27,6 @@ def complete(
     tol: float = 1e-6,
     layout: Literal["auto", "triplets", "wide"] = "auto",
     delimiter: str | None = None,
-    max_frames: int | None = None,
-    stride: int = 1,
-    scale: int = 1,
-    grey: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> int:
     """Complete a table, or an array of more modes, with missing cells by a low-rank model.
@@ -39,7 +35,7 @@ def complete(
     ----------
     table
         Text (csv, tsv: a line a cell or a line a row), .npy, .npz or parquet; NaN is missing.
-        Three or more modes: .npy, .npz, HDF5, NetCDF, a folder of pictures, a TIFF, a video.
+        Three or more modes: .npy, .npz, HDF5, NetCDF, a TIFF.
     rank
         Rank of the model of a table; auto: by hold-out.
     ranks
@@ -68,14 +64,6 @@ def complete(
         How to read text: a line a cell, or a line a row.
     delimiter
         What separates the columns of text; left out: found out.
-    max_frames
-        Frames: stop after so many.
-    stride
-        Frames: take every stride-th.
-    scale
-        Frames: average squares of scale x scale pixels.
-    grey
-        Frames: drop the colour.
     checkpoint_seconds
         Time between checkpoints.
     """
@@ -87,46 +75,25 @@ def complete(
     from wellposed.jobs.requests import CompleteCubeJob, CompleteJob
 
     watch: dict[str, Any] = {"progress": watched(), "checkpoint_seconds": checkpoint_seconds}
+    fit: dict[str, Any] = {
+        "method": method, "holdout": holdout, "seed": seed, "steps": steps, "tol": tol,
+    }  # fmt: skip
     if holds_cube(table):
         _refuse(
             "a table, and this array has more modes", rank=rank != "auto", ridge=ridge != "auto",
             biases=biases is not None, predict=predict is not None, layout=layout != "auto",
             delimiter=delimiter is not None,
         )  # fmt: skip
-        cube = CompleteCubeJob(
-            str(table),
-            variable=variable,
-            ranks=None if ranks == "auto" else whole_numbers(ranks, "ranks"),
-            method=method,
-            holdout=holdout,
-            max_frames=max_frames,
-            stride=stride,
-            scale=scale,
-            grey=grey,
-            seed=seed,
-            steps=steps,
-            tol=tol,
-        )
+        numbers = None if ranks == "auto" else whole_numbers(ranks, "ranks")
+        cube = CompleteCubeJob(str(table), variable=variable, ranks=numbers, **fit)
         return tell(complete_cube(cube, out, **watch))
-    _refuse(
-        "an array of three or more modes, and this is a table", ranks=ranks != "auto",
-        variable=variable is not None, max_frames=max_frames is not None, stride=stride != 1,
-        scale=scale != 1, grey=grey,
-    )  # fmt: skip
+    several = "an array of three or more modes, and this is a table"
+    _refuse(several, ranks=ranks != "auto", variable=variable is not None)
     job = CompleteJob(
-        str(table),
-        rank=None if rank == "auto" else rank,
-        ridge=None if ridge == "auto" else ridge,
-        biases=biases,
-        method=method,
-        holdout=holdout,
-        predict=None if predict is None else str(predict),
-        seed=seed,
-        steps=steps,
-        tol=tol,
-        layout=layout,
-        delimiter=delimiter,
-    )
+        str(table), rank=None if rank == "auto" else rank, ridge=None if ridge == "auto" else ridge,
+        biases=biases, predict=None if predict is None else str(predict), layout=layout,
+        delimiter=delimiter, **fit,
+    )  # fmt: skip
     return tell(carry_out(job, out, **watch))
 
 

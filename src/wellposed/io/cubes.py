@@ -82,7 +82,7 @@ def holds_cube(path: str | Path, limits: Limits | None = None) -> bool:
 
 
 def read_cube(
-    path: str | Path, *, variable: str | None = None, limits: Limits | None = None, **pick: Any
+    path: str | Path, *, variable: str | None = None, limits: Limits | None = None
 ) -> Cube:
     """Read an array of three or more modes.
 
@@ -95,8 +95,6 @@ def read_cube(
         Which array of an .npz, HDF5 or NetCDF file; None takes the only one that fits.
     limits
         Largest file and array.
-    pick
-        ``max_frames``, ``stride``, ``scale``, ``grey`` of frames.
 
     Raises
     ------
@@ -106,11 +104,11 @@ def read_cube(
         An HDF5 file without the extra ``hdf5``, or a video without ``video``.
     """
     path, limits = Path(path), limits or Limits()
-    values = _checked(path, _values(path, variable, limits, pick))
+    values = _checked(path, _values(path, variable, limits))
     return Cube(values)
 
 
-def _values(path: Path, variable: str | None, limits: Limits, pick: dict[str, Any]) -> NDArray[Any]:
+def _values(path: Path, variable: str | None, limits: Limits) -> NDArray[Any]:
     head = b"" if path.is_dir() else head_of(path, limits)
     if head.startswith(NUMPY):
         return read_npy(path, limits)
@@ -118,7 +116,7 @@ def _values(path: Path, variable: str | None, limits: Limits, pick: dict[str, An
         return _of_archive(path, read_npz(path, limits), variable)
     if holds_variables(head):
         return read_variable(path, head, limits, variable)
-    frames = read_stack(path, limits=limits, **pick).frames
+    frames = read_stack(path, limits=limits).frames
     return frames / np.float32(255) if frames.dtype == np.uint8 else frames
 
 

@@ -66,10 +66,7 @@ def complete_cube(
     >>> done.status, bool(np.allclose(np.load(folder / "run" / "completed.npy"), cube))
     ('converged', True)
     """
-    cube = read_cube(
-        job.cube, variable=job.variable, max_frames=job.max_frames, stride=job.stride,
-        scale=job.scale, grey=job.grey,
-    )  # fmt: skip
+    cube = read_cube(job.cube, variable=job.variable)
     _check(job, cube)
     from wellposed.jobs.cube_completion import complete_values  # loads torch
 

@@ -90,8 +90,6 @@ class CompleteCubeJob:
         Name of a method; None takes the default.
     holdout
         Share of the observed cells that judges the model, in [0, 0.5]; 0 judges nothing.
-    max_frames, stride, scale, grey
-        As for ``SeparateJob``, where the array is made of frames.
     seed
         Seed of all random choices, >= 0.
     steps, tol
@@ -113,10 +111,6 @@ class CompleteCubeJob:
     ranks: tuple[int, ...] | None = None
     method: str | None = None
     holdout: float = 0.1
-    max_frames: int | None = None
-    stride: int = 1
-    scale: int = 1
-    grey: bool = False
     seed: int = 0
     steps: int = 2000
     tol: float = 1e-4
@@ -128,8 +122,6 @@ class CompleteCubeJob:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", _ranks(self.ranks))
         _limits(None, self.seed, self.steps, self.tol)
-        for name in ("max_frames", "stride", "scale"):
-            _whole(name, getattr(self, name), 1)
         _between("holdout", self.holdout, 0, 0.5)
 
 
