@@ -2,10 +2,10 @@
 
 A tenth of the observed cells is set aside; every candidate is fitted to the rest and judged by
 its root mean square error on that tenth. All ranks climb a ladder together while the error
-falls; then each mode goes up while it pays and down while it costs less than a fifth of a per
-cent, in turns until nothing changes. A candidate starts from its neighbour's fit, widened by the
-next directions of its own spectral start. Of the candidates within a fifth of a per cent of the
-best, the one with fewest numbers is taken.
+falls; then each mode goes up while it wins and down while it costs less than a per cent, in turns
+until nothing changes. A candidate starts from its neighbour's fit, widened by the
+next directions of its own spectral start. Of the candidates within a per cent of the best, the
+one with fewest numbers is taken.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from wellposed.priors.tucker import LowTucker
 from wellposed.problem import Problem
 from wellposed.rng import Stream
 from wellposed.run import Driver, Status
-from wellposed.selection import PARSIMONY, SHARE
+from wellposed.selection import SHARE
 from wellposed.task import Method, Task
 
 LADDER = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 ROUNDS = 3
+PARSIMONY = 1.01
 STEPS = 40  # with few, a wider candidate would win by going on with its neighbour's fit
 TOLERANCE = 1e-5
 
@@ -156,7 +157,7 @@ class _Judge:
         return candidate
 
     def smallest(self) -> RankCandidate:
-        """Return the candidate with fewest numbers within a fifth of a per cent of the best."""
+        """Return the candidate with fewest numbers within a per cent of the best."""
         least = min(c.error for c in self.tried)
         good = [c for c in self.tried if c.error <= least * PARSIMONY]
         return min(good, key=lambda c: self._numbers(c.ranks))

@@ -33,7 +33,7 @@ def test_a_cube_is_completed_and_judged(tmp_path):
     done = complete_cube(CompleteCubeJob(str(tmp_path / "cube.npy")), tmp_path / "run")
     assert done.ok
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["settings"]["ranks"] == [2, 2, 2]
+    assert all(2 <= r <= 4 for r in summary["settings"]["ranks"])
     assert summary["scores"]["model"]["rmse"] < 0.03 < summary["scores"]["offsets"]["rmse"]
     completed = np.load(tmp_path / "run" / "completed.npy")
     seen = ~np.isnan(values)
@@ -82,7 +82,7 @@ def test_the_command_takes_tables_and_cubes(tmp_path, capsys):
     assert main(["complete", path, "--ranks", "2,x,2"]) == 2
     (tmp_path / "table.csv").write_text("1,2\n3,4\n")
     assert main(["complete", str(tmp_path / "table.csv"), "--ranks", "2,2,2"]) == 2
-    assert "--ranks is for an array of three or more modes" in capsys.readouterr().err
+    assert "--ranks is for an array of more modes" in capsys.readouterr().err
 
 
 def clip(path):

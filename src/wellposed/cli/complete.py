@@ -71,30 +71,41 @@ def complete(
     from wellposed.cli.output import watched
     from wellposed.io import holds_cube
     from wellposed.jobs.complete import complete as carry_out
-    from wellposed.jobs.cubes import complete_cube
-    from wellposed.jobs.requests import CompleteCubeJob, CompleteJob
+    from wellposed.jobs.requests import CompleteJob
 
-    watch: dict[str, Any] = {"progress": watched(), "checkpoint_seconds": checkpoint_seconds}
-    fit: dict[str, Any] = {
-        "method": method, "holdout": holdout, "seed": seed, "steps": steps, "tol": tol,
-    }  # fmt: skip
+    watch = dict[str, Any](progress=watched(), checkpoint_seconds=checkpoint_seconds)
+    fit = dict[str, Any](method=method, holdout=holdout, seed=seed, steps=steps, tol=tol)
     if holds_cube(table):
         _refuse(
-            "a table, and this array has more modes", rank=rank != "auto", ridge=ridge != "auto",
+            "a table", rank=rank != "auto", ridge=ridge != "auto",
             biases=biases is not None, predict=predict is not None, layout=layout != "auto",
             delimiter=delimiter is not None,
         )  # fmt: skip
-        numbers = None if ranks == "auto" else whole_numbers(ranks, "ranks")
-        cube = CompleteCubeJob(str(table), variable=variable, ranks=numbers, **fit)
-        return tell(complete_cube(cube, out, **watch))
-    several = "an array of three or more modes, and this is a table"
-    _refuse(several, ranks=ranks != "auto", variable=variable is not None)
+        return _complete_cube(table, ranks, variable, out, fit, watch)
+    _refuse("an array of more modes", ranks=ranks != "auto", variable=variable is not None)
     job = CompleteJob(
         str(table), rank=None if rank == "auto" else rank, ridge=None if ridge == "auto" else ridge,
         biases=biases, predict=None if predict is None else str(predict), layout=layout,
         delimiter=delimiter, **fit,
     )  # fmt: skip
     return tell(carry_out(job, out, **watch))
+
+
+def _complete_cube(
+    path: Path,
+    ranks: str,
+    variable: str | None,
+    out: Path | None,
+    fit: dict[str, Any],
+    watch: dict[str, Any],
+) -> int:
+    from wellposed.cli.done import tell
+    from wellposed.jobs.cubes import complete_cube
+    from wellposed.jobs.requests import CompleteCubeJob
+
+    numbers = None if ranks == "auto" else whole_numbers(ranks, "ranks")
+    job = CompleteCubeJob(str(path), variable=variable, ranks=numbers, **fit)
+    return tell(complete_cube(job, out, **watch))
 
 
 def _refuse(what: str, **given: bool) -> None:
