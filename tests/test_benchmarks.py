@@ -110,6 +110,62 @@ def test_peers_smallest_piece():
     assert peers.seconds_to(errors, 0.0) == float("inf")
 
 
+# Learned priors
+
+
+def test_a_learned_score_is_bad_where_the_density_is_low():
+    score_map = importlib.import_module("benchmarks.score_map")
+    law = score_map.ring()
+    prior = score_map.learned(law, 500, 150, seed=1)
+    found = {one.sigma: one.correlation for one in score_map.maps(law, prior, side=21)}
+    assert found[0.05] < -0.5
+    assert found[0.3] < -0.5
+
+    def evenly_wrong(z, sigma):
+        size = 1.5 + torch.sin(37 * z[:, :1] + 91 * z[:, 1:])
+        return law.denoise(z, sigma) + 0.1 * sigma[:, None] ** 2 * size
+
+    control = score_map.maps(law, wp.Denoiser(evenly_wrong, (2,)), side=21)
+    assert all(abs(one.correlation) < 0.2 for one in control)  # 4 standard errors: 0.19
+
+
+def test_the_judge_of_clothes_learns_classes():
+    judge = importlib.import_module("benchmarks.fashion_classifier")
+    draw = Stream(0)
+    labels = torch.arange(640) % 10
+    x = 0.3 * draw.normal((640, 1, 32, 32), "noise", dtype=torch.float32) - 0.7
+    for k in range(10):  # a bright row a class
+        x[labels == k, :, 3 * k : 3 * k + 3] += 1.0
+    network = judge.train(x, labels, passes=3)
+    assert judge.accuracy(network, x, labels) > 0.9
+    assert judge.accuracy(network, x, (labels + 1) % 10) < 0.1
+    assert judge.images(np.zeros((2, 28, 28), np.uint8)).shape == (2, 1, 32, 32)
+
+
+def test_scores_of_clothes_tell_good_draws_from_bad(results, monkeypatch):
+    study = importlib.import_module("benchmarks.fashion_prior")
+    judge = importlib.import_module("benchmarks.fashion_classifier")
+    monkeypatch.setattr(study, "RESULTS", results)
+    monkeypatch.setattr(study, "PAIRS", 60)
+    draw = Stream(0)
+    torch.manual_seed(0)
+    network = judge.Classifier().eval().requires_grad_(False)
+    real, same = (0.2 * draw.normal((100, 1, 32, 32), name, dtype=torch.float32) for name in "ab")
+    good, bad = (study.compared(network, x, real) for x in (same, same + 0.5))
+    assert good["frechet"] < 0.1 * bad["frechet"]
+    assert good["mmd"] < bad["mmd"]
+    assert good["precision"] > bad["precision"]
+    pixels = study.gaussian_pixels(real[:, :, :4, :4], 4000)
+    torch.testing.assert_close(pixels.var(0).mean(), torch.tensor(0.04), rtol=0.1, atol=0.0)
+    prior = wp.Gaussian(torch.zeros(1, 8, 8), 0.25)
+    found = study.few_evaluations(prior, count=8)
+    assert len(found) == 4
+    study.show_few(found, "few")
+    study.show(study.drawn("tiny", prior, 16), "draws")
+    assert (results / "few.png").stat().st_size > 5_000
+    assert torch.equal(study.drawn("tiny", prior, 16), study.drawn("tiny", prior, 16))
+
+
 # What a run reports
 
 
