@@ -21,7 +21,9 @@ from wellposed.jobs.train import _session, train
 from wellposed.priors.load import load_prior
 from wellposed.priors.network import MLPConfig, UNetConfig
 from wellposed.rng import Stream
+from wellposed.run import Status
 from wellposed.store import RunFolder
+from wellposed.training.loop import Trainer
 from wellposed.training.networks import network_named
 from wellposed.training.objective import loss_of_each
 
@@ -49,13 +51,13 @@ def same(one, other):
 
 def test_a_run_that_was_interrupted_anywhere_ends_with_the_same_weights(job, tmp_path):
     whole = session(job)
-    assert whole.run()
+    assert whole.run() is Status.COMPLETE
     (tmp_path / "run").mkdir()
     for stop in (3, 20, 33, None):
         part = session(job, tmp_path / "run", seconds=1e9)
         if stop is not None:
             part.trainer.advance = interrupting(part.trainer, stop)
-        assert part.run() is (stop is None)
+        assert part.run() is (Status.COMPLETE if stop is None else Status.INTERRUPTED)
     assert part.trainer.step == STEPS
     assert same(part.trainer.average, whole.trainer.average)
     assert same(
@@ -107,11 +109,32 @@ def test_a_killed_command_goes_on_to_the_same_prior(job, tmp_path):
         train(TrainJob(job.data, steps=60, batch=4), done.folder)
 
 
+@pytest.mark.parametrize("bad", [5, 30])
+def test_a_run_that_diverges_keeps_its_last_finite_weights(tmp_path, bad, monkeypatch):
+    np.save(tmp_path / "v.npy", np.random.default_rng(1).standard_normal((60, 3)).astype("f4"))
+    job = TrainJob((str(tmp_path / "v.npy"),), steps=60, batch=8)
+    advance = Trainer.advance
+
+    def poisoned(trainer):
+        if trainer.step == bad:
+            trainer.weights["network.leave.bias"].data.fill_(np.nan)
+        return advance(trainer)
+
+    monkeypatch.setattr(Trainer, "advance", poisoned)
+    done = train(job, tmp_path / "run")
+    assert (done.status, done.ok) == ("diverged", False)
+    assert done.summary["card"]["steps"] == (0 if bad == 5 else 20)
+    assert "diverged" in done.summary["warnings"][0]
+    found = load_prior(done.folder).denoise(torch.zeros(1, 3), 1.0)
+    assert torch.isfinite(found).all()
+    assert "diverged" in (done.folder / "report.html").read_text()
+
+
 def test_minutes_become_steps_once(job, tmp_path):
     (tmp_path / "run").mkdir()
     first = session(TrainJob(job.data, minutes=2.0, batch=4), tmp_path / "run")
     first.trainer.advance = interrupting(first.trainer, 45)
-    assert not first.run()
+    assert first.run() is Status.INTERRUPTED
     steps = first.trainer.training.steps
     assert 40 <= steps < 100_000
     second = session(TrainJob(job.data, minutes=50.0, batch=4), tmp_path / "run")

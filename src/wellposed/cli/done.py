@@ -113,6 +113,7 @@ def _train(summary: Mapping[str, Any]) -> None:
     say(subtitle(summary))
     table = validation_table(summary)
     say_table(table.heads, table.rows, numbers=True)
+    _warn(summary)
     say("The prior is this folder: wp.load_prior(folder); its card is card.md.")
 
 

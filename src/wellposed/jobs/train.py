@@ -46,11 +46,17 @@ from wellposed.training.session import Entry, Session
 from wellposed.training.validation import Validation
 
 SHOWN = 16  # draws in the picture
+DIVERGED = (
+    "The training diverged: its weights ceased to be finite numbers. The prior is that of the last "
+    "step before; a lower rate may go further."
+)
 UNTOLD = 10**9  # steps, where minutes decide
 
 
 class Trained(NamedTuple):
-    """What came out: averaged weights, the log, and losses by level."""
+    """What came out: how it ended, averaged weights, the log, and losses by level."""
+
+    status: Status
 
     weights: dict[str, torch.Tensor]
     entries: tuple[Entry, ...]
@@ -113,8 +119,7 @@ def _helped(
     """Do the part of a process that writes nothing."""
     distributed.barrier()  # the first process has claimed the folder
     folder = None if out is None else RunFolder(Path(out) / STAGES / "training")
-    ended = _session(job, material, config, folder).run()
-    status = Status.COMPLETE if ended else Status.INTERRUPTED
+    status = _session(job, material, config, folder).run()
     return Done(Path(out or "."), status.value, {})
 
 
@@ -146,12 +151,12 @@ def _trained(bench: Bench, job: TrainJob, material: Material, config: NetworkCon
             session.watch = lambda entry, left: bar.entry(
                 entry.step, session.trainer.training.steps, entry.loss, left
             )
-            ended = session.run()
-        if not ended:
+            status = session.run()
+        if status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         weights = {n.removeprefix("network."): w for n, w in session.trainer.average.items()}
         looks = tuple((s, {f"{k:g}": v for k, v in found.items()}) for s, found in session.looks)
-        save_tree(kept, Trained(weights, tuple(session.entries), looks))
+        save_tree(kept, Trained(status, weights, tuple(session.entries), looks))
     trained: Trained = load_tree(kept)
     return trained
 
@@ -191,7 +196,7 @@ def _first_weights(job: TrainJob, config: NetworkConfig) -> Mapping[str, torch.T
 def _summary(
     job: TrainJob, material: Material, config: NetworkConfig, trained: Trained
 ) -> dict[str, Any]:
-    last, (_, losses) = trained.entries[-1], trained.looks[-1]
+    steps, losses = trained.looks[-1]
     count = sum(w.numel() for w in trained.weights.values())
     card = {
         "data": list(job.data),
@@ -200,17 +205,17 @@ def _summary(
         "sigma_data": material.sigma_data,
         "network": f"{type(config).__name__.removesuffix('Config')}, {count:,} parameters",
         "command": command(job),
-        "steps": last.step,
-        "seconds": round(last.seconds),
+        "steps": steps,
+        "seconds": round(trained.entries[-1].seconds),
         "validation": losses,
     }
     return {
         "job": job.kind,
-        "status": Status.COMPLETE.value,
-        "status_text": Status.COMPLETE.text,
+        "status": trained.status.value,
+        "status_text": trained.status.text,
         "card": card,
         "looks": [list(look) for look in trained.looks],
-        "warnings": [],
+        "warnings": [] if trained.status.ok else [DIVERGED],
     }
 
 

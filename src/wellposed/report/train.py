@@ -9,7 +9,7 @@ import numpy as np
 
 from wellposed.report.charts import losses
 from wellposed.report.common import asked, made_with
-from wellposed.report.model import Figure, Page, Section, Source, Table, Tile, number
+from wellposed.report.model import Figure, Page, Section, Source, Table, Tile, number, tone_of
 from wellposed.report.pictures import picture
 
 
@@ -20,8 +20,8 @@ def train_page(source: Source) -> Page:
         "Training of a prior",
         ", ".join(card["data"]),
         subtitle(summary),
-        "The training ran to its end.",
-        "good",
+        summary["status_text"],
+        tone_of(summary["status"]),
         [
             Tile("Steps", number(card["steps"]), f"{number(card['seconds'])} seconds"),
             Tile("Loss on held-out signals", number(mean_loss(card["validation"]), 3),

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, distributed, nn
 
+from wellposed.run import Status
 from wellposed.store import RunFolder
 from wellposed.training.loop import Trainer
 from wellposed.training.validation import Validation
@@ -64,9 +65,14 @@ class Session:
     entries: list[Entry] = field(default_factory=list)
     looks: list[tuple[int, dict[float, float]]] = field(default_factory=list)
 
-    def run(self) -> bool:
-        """Train to the end; return False if the sitting was interrupted."""
+    def run(self) -> Status:
+        """Train until the run is complete, interrupted, or diverged: a weight is not finite.
+
+        After a divergence the average is that of the last entry of the log whose weights were
+        finite.
+        """
         self._begin()
+        sound = _copied(self.trainer.average)
         before = self.entries[-1].seconds if self.entries else 0.0
         clock = time.perf_counter() - before
         losses: list[float] = []
@@ -79,16 +85,26 @@ class Session:
                     if self._at_entry():
                         self._enter(Entry(self.trainer.step, now, sum(losses) / len(losses)))
                         losses = []
+                        if not _finite(self.trainer.average):
+                            self._go_back(sound)
+                            return Status.DIVERGED
+                        sound = _copied(self.trainer.average)
                         self._look()
                         self._keep()
         except KeyboardInterrupt:
             self._keep(now=True)
-            return False
-        return True
+            return Status.INTERRUPTED
+        return Status.COMPLETE
 
     def averaged(self) -> nn.Module:
         """Return the denoiser with the average of its weights, for use and not for training."""
         return _Averaged(self.trainer)
+
+    def _go_back(self, sound: dict[str, Tensor]) -> None:
+        """End with the average of the last entry but one."""
+        self.trainer.average = sound
+        last = self.entries[-2].step if len(self.entries) > 1 else 0
+        self.looks.append((last, self.validation.losses(self.averaged())))
 
     def _at_entry(self) -> bool:
         step, steps = self.trainer.step, self.trainer.training.steps
@@ -161,6 +177,14 @@ class _Averaged(nn.Module):
                 trainer.denoiser, trainer.average, (z, sigma)
             )
         return found
+
+
+def _copied(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: weight.clone() for name, weight in weights.items()}
+
+
+def _finite(weights: dict[str, Tensor]) -> bool:
+    return bool(torch.isfinite(torch.stack([weight.sum() for weight in weights.values()])).all())
 
 
 def _table(looks: list[tuple[int, dict[float, float]]]) -> Tensor:
