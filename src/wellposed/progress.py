@@ -37,7 +37,9 @@ class Progress:
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
                 progress.TimeElapsedColumn(),
-                progress.TextColumn("{task.fields[note]}"),
+                progress.TextColumn("elapsed,"),
+                progress.TimeRemainingColumn(),
+                progress.TextColumn("left  {task.fields[note]}"),
                 transient=True,
             )
             self._bar.start()
@@ -62,6 +64,11 @@ class Progress:
                 if not math.isnan(value)
             ]
             self._bar.update(self._task, completed=record.step, note="  ".join(known))
+
+    def advance(self, done: int) -> None:
+        """Show how much is done, in units of ``steps``."""
+        if self.shown:
+            self._bar.update(self._task, completed=done)
 
     def candidate(self, candidate: Candidate | RankCandidate) -> None:
         """Show a candidate of the hold-out search."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from cyclopts import App
 
 from wellposed._version import __version__
+from wellposed.cli.calibrate import calibrate
 from wellposed.cli.complete import complete
 from wellposed.cli.convert import convert
 from wellposed.cli.demo import demo
 from wellposed.cli.methods import methods
 from wellposed.cli.plan import plan
+from wellposed.cli.recover import recover
 from wellposed.cli.report import report
 from wellposed.cli.resume import resume
 from wellposed.cli.sample import sample
@@ -31,7 +33,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS: tuple[Callable[..., int], ...] = (
-    complete, separate, sample, demo, resume, report, methods, plan, theory, train, convert,
+    complete, separate, recover, calibrate, sample, demo, resume, report, methods, plan, theory,
+    train, convert,
 )  # fmt: skip
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 
-def demo(*, out: Path | None = None, seed: int = 0) -> int:
-    """Complete a real table and separate a real clip; both come with the package.
+def demo(*, out: Path | None = None, seed: int = 0, budget: int = 50) -> int:
+    """Complete a table, separate a clip, recover a photograph; they come with the package.
 
     Parameters
     ----------
@@ -15,6 +15,8 @@ def demo(*, out: Path | None = None, seed: int = 0) -> int:
         Folder of the run; left out: the next one under runs/.
     seed
         Seed of all random choices.
+    budget
+        Denoiser evaluations for each draw of the photograph.
     """
     # The problems are small: several threads would mostly wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -23,4 +25,4 @@ def demo(*, out: Path | None = None, seed: int = 0) -> int:
     from wellposed.jobs.demo import demo as carry_out
     from wellposed.jobs.requests import DemoJob
 
-    return tell(carry_out(DemoJob(seed), out, progress=watched()))
+    return tell(carry_out(DemoJob(seed, budget), out, progress=watched()))

@@ -25,6 +25,8 @@ def tell(done: Done) -> int:
         "demo": _demo,
         "train": _train,
         "sample": _sample,
+        "recover": _recover,
+        "calibrate": _calibrate,
     }
     if done.summary:
         tellers[done.summary["job"]](done.summary)
@@ -93,6 +95,35 @@ def _sample(summary: Mapping[str, Any]) -> None:
     say("Arrays in samples.npy" + (", pictures in grid.png and path.png." if images else "."))
 
 
+def _recover(summary: Mapping[str, Any]) -> None:
+    from wellposed.report.model import number, percent
+    from wellposed.report.recover import subtitle
+
+    say(summary["picture"]["name"], "bold")
+    say(subtitle(summary))
+    spread, scores = summary["uncertainty"], summary["scores"]
+    if spread is not None:
+        say(
+            f"Standard deviation {number(spread['std'], 2)} (root mean square; black 0, white 1), "
+            f"{percent(spread['level'])} intervals {number(spread['width'], 2)} wide on average."
+        )
+    if scores is not None:
+        say(
+            f"Against the truth: mean {scores['psnr_mean']:.2f} dB, a draw "
+            f"{scores['psnr_draw']:.2f} dB; intervals hold {percent(scores['inside'])} of it "
+            f"({percent(scores['inside_expected'])} if exact)."
+        )
+    if summary["calibration"] is not None:
+        _calibrate(summary)
+    _warn(summary)
+    say("Draws, mean and intervals in recovered.npz.")
+
+
+def _calibrate(summary: Mapping[str, Any]) -> None:
+    for line in summary["calibration"]["text"]:
+        say(line)
+
+
 def _demo(summary: Mapping[str, Any]) -> None:
     from wellposed.report.model import number, percent
 
@@ -104,6 +135,8 @@ def _demo(summary: Mapping[str, Any]) -> None:
     )
     say()
     _separate(summary["clip"])
+    say()
+    _recover(summary["picture"])
     say()
 
 

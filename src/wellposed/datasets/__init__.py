@@ -21,7 +21,7 @@ from wellposed.datasets.lpips import fetch_lpips, lpips_weights
 from wellposed.datasets.pictures import Pictures
 from wellposed.datasets.recipe import Recipe
 from wellposed.errors import InputError
-from wellposed.io import Stack, Table
+from wellposed.io import Picture, Stack, Table
 
 __all__ = [
     "RECIPES", "Fashion", "Pictures", "Recipe", "cache_folder", "fetch", "fetch_lpips", "load",
@@ -69,6 +69,8 @@ def fetch(name: str) -> tuple[Path, ...]:
 
 @overload
 def load(name: Literal["temperatures", "ml-100k"]) -> Table: ...
+@overload
+def load(name: Literal["cat"]) -> Picture: ...
 @overload
 def load(name: Literal["walkers", "vtest", "carphone", "lfw-crops"]) -> Stack: ...
 @overload

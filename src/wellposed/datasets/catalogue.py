@@ -1,4 +1,4 @@
-"""All data sets: two that come with the package, and recipes for those that are fetched."""
+"""All data sets: three that come with the package, and recipes for those that are fetched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from wellposed.datasets.chlorine import read_chlorine
 from wellposed.datasets.fashion import read_fashion
 from wellposed.datasets.pictures import read_gcompris, read_lomiri
 from wellposed.datasets.recipe import Archive, Member, Recipe
-from wellposed.io import Stack, Table, read_stack, read_table
+from wellposed.io import Picture, Stack, Table, read_picture, read_stack, read_table
 
 _LINUX = ("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64")
 _PYTHON = ("--implementation", "cp", "--python-version", "3.11", "--abi", "cp311")
@@ -20,6 +20,10 @@ def _table(paths: tuple[Path, ...]) -> Table:
 
 def _stack(paths: tuple[Path, ...]) -> Stack:
     return read_stack(paths[0])
+
+
+def _picture(paths: tuple[Path, ...]) -> Picture:
+    return read_picture(paths[0])
 
 
 def _grey(paths: tuple[Path, ...]) -> Stack:
@@ -58,6 +62,15 @@ RECIPES = (
                 "walkers.npz", "29102b0c6c467e664f56c847c7700b1e3fb49430f0ebe074a6543aa57279dbbc"
             ),
         ),
+    ),
+    Recipe(
+        "cat",
+        "face of a cat, colour",
+        (96, 96, 3),
+        "CC0-1.0",
+        _picture,
+        None,
+        (Member("cat.png", "22693194d7e3c2dcc49a5ea540344ab3aff991ba3df999a87e4bd9850aeb94c5"),),
     ),
     Recipe(
         "ml-100k",

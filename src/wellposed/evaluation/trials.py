@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,8 +141,7 @@ class Setting:
         if callable(self.method) and not hasattr(self.method, "prepare"):
             found = self.method(problem, self.prior, self.draws, seed)
         else:
-            verb: Any = recover
-            found = verb(problem, self.prior, self.method, draws=self.draws, seed=seed).draws
+            found = recover(problem, self.prior, self.method, draws=self.draws, seed=seed).draws
         draws = as_tensor(found, "draws")
         shaped(draws, "draws", (self.draws, *self.prior.shape))
         return draws
@@ -197,13 +197,13 @@ def _trial(setting: Setting, truth: Tensor, index: int) -> Trials:
     stream = Stream(setting.seed, item=index)
     both = torch.cat([truth[None], draws])
     looks = _statistics(setting, problem, both, stream)
-    edges = draws.double().quantile(torch.tensor([0.1, 0.9], dtype=torch.float64), dim=0)
+    low, high = np.quantile(draws.numpy(force=True), (0.1, 0.9), axis=0)
     mean, spread = _exact(setting, problem)
     return Trials(
         setting.draws,
         randomized(truth, draws, stream, "ranks of elements")[None],
         {k: randomized(v[0], v[1:], stream, f"rank of {k}")[None] for k, v in looks.items()},
-        truth[None], draws.mean(0)[None], ((edges[1] - edges[0]) / 2).to(truth.dtype)[None],
+        truth[None], draws.mean(0)[None], torch.from_numpy((high - low) / 2)[None].to(truth),
         mean, spread,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ file needs them), so that a bad file is refused before the heavy libraries are l
 """
 
 from wellposed.io.cubes import Cube, holds_cube, read_cube
+from wellposed.io.picture import Picture, read_picture, write_picture
 from wellposed.io.source import Limits
 from wellposed.io.stack import Stack
 from wellposed.io.stacks import read_stack
@@ -15,14 +16,17 @@ from wellposed.io.write import write_array, write_arrays, write_csv, write_table
 __all__ = [
     "Cube",
     "Limits",
+    "Picture",
     "Stack",
     "Table",
     "holds_cube",
     "read_cube",
+    "read_picture",
     "read_stack",
     "read_table",
     "write_array",
     "write_arrays",
     "write_csv",
+    "write_picture",
     "write_table",
 ]

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from wellposed.errors import StoreError
+from wellposed.jobs.calibrate import calibrate
 from wellposed.jobs.complete import complete
 from wellposed.jobs.cubes import complete_cube
 from wellposed.jobs.demo import demo
 from wellposed.jobs.folder import STAGES, Done, write_report
 from wellposed.jobs.inputs import check_unchanged
+from wellposed.jobs.pictures import CalibrateJob, RecoverJob
+from wellposed.jobs.recover import recover
 from wellposed.jobs.requests import (
     CompleteCubeJob,
     CompleteJob,
@@ -72,6 +75,10 @@ def resume(folder: str | Path, *, progress: bool = False, checkpoint_seconds: fl
             return train(job, folder, **options)
         case SampleJob():
             return sample(job, folder, **options)
+        case RecoverJob():
+            return recover(job, folder, **options)
+        case CalibrateJob():
+            return calibrate(job, folder, **options)
 
 
 def check(folder: str | Path) -> list[str]:

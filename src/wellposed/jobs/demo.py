@@ -1,7 +1,8 @@
-"""A demonstration on real data that come with the package: one table, one clip.
+"""A demonstration on real data that come with the package: a table, a clip, a picture.
 
 Three cells in ten of a temperature table are hidden, the table is completed, and the hidden
-cells are compared with the truth. A clip of people crossing a path is separated.
+cells are compared with the truth. A clip of people crossing a path is separated. Seven
+pixels in ten of a photograph are hidden, and it is recovered six times over.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from wellposed.jobs.cells import called
 from wellposed.jobs.complete import complete
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
 from wellposed.jobs.judging import observed, score, set_aside
+from wellposed.jobs.pictures import RecoverJob
+from wellposed.jobs.recover import recover
 from wellposed.jobs.requests import CompleteJob, DemoJob, SeparateJob
 from wellposed.jobs.separate import separate
 
 HIDDEN = 0.3  # share of the table's cells
 STEPS = 5000  # of each fit, at most: the table is small and badly conditioned
-TABLE, CLIP = "table", "clip"
+TABLE, CLIP, PICTURE = "table", "clip", "picture"
+DRAWS = 6
 
 
 def demo(
@@ -33,15 +37,15 @@ def demo(
     progress: bool = False,
     checkpoint_seconds: float = 30.0,
 ) -> Done:
-    """Complete the embedded temperature table and separate the embedded clip.
+    """Complete the embedded table, separate the embedded clip, recover the embedded picture.
 
     Parameters
     ----------
     job
         What to do.
     out
-        The folder; None makes the next numbered one under ``runs/``. Both jobs have folders of
-        their own in it.
+        The folder; None makes the next numbered one under ``runs/``. The jobs have folders
+        of their own in it.
     progress
         Show a progress bar.
     checkpoint_seconds
@@ -68,6 +72,7 @@ def _work(bench: Bench, job: DemoJob) -> dict[str, Any]:
     write_gaps(source, known)
     table = _sub(bench, complete, CompleteJob(str(source), seed=job.seed, steps=STEPS), TABLE)
     clip = _sub(bench, separate, SeparateJob(str(fetch("walkers")[0]), seed=job.seed), CLIP)
+    picture = _sub(bench, recover, _picture(job), PICTURE)
     filled = read_table(table.folder / "completed.csv")
     dense = np.full(filled.shape, np.nan)
     dense[filled.rows, filled.cols] = filled.values
@@ -77,11 +82,19 @@ def _work(bench: Bench, job: DemoJob) -> dict[str, Any]:
     scored = score(torch.from_numpy(dense[hidden]), torch.from_numpy(against[hidden]))
     return {
         "job": job.kind,
-        "status": max((table.status, clip.status), key=_badness),
+        "status": max((table.status, clip.status, picture.status), key=_badness),
         "hidden": {"cells": int(hidden.sum()), "share": HIDDEN} | scored._asdict(),
         "table": dict(table.summary),
         "clip": dict(clip.summary),
+        "picture": dict(picture.summary),
     }
+
+
+def _picture(job: DemoJob) -> RecoverJob:
+    return RecoverJob(
+        str(fetch("cat")[0]), "inpaint:0.7", "gaussian:0.02", draws=DRAWS, simulate=True,
+        budget=job.budget, seed=job.seed,
+    )  # fmt: skip
 
 
 def _sub(bench: Bench, verb: Any, job: Any, name: str) -> Done:

@@ -28,6 +28,7 @@ from wellposed.recovery import recover
 from wellposed.run import Status
 from wellposed.sampling import sample
 from wellposed.store import MANIFEST, RunFolder, fingerprint, load_tree, save_tree
+from wellposed.uncertainty import Posterior
 
 STAGES = "stages"
 
@@ -114,6 +115,24 @@ class Bench:
             raise KeyboardInterrupt
         return draws
 
+    def infer(self, stage: str, problem: Problem, prior: Any, method: Any, n: int) -> Posterior:
+        """Draw from a posterior in a stage of its own, or read back what was drawn.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            The run was interrupted; its checkpoint is written.
+        """
+        limits = self.limits
+        found: Posterior = recover(
+            problem, prior, method, draws=n, seed=limits.seed,
+            out=self.folder / STAGES / stage, progress=limits.progress,
+            checkpoint_seconds=limits.checkpoint_seconds,
+        )  # fmt: skip
+        if found.status is Status.INTERRUPTED:
+            raise KeyboardInterrupt
+        return found
+
     def once(self, stage: str, compute: Callable[[], Any]) -> Any:
         """Compute a tree of data, or read back what was computed before."""
         path = self.folder / STAGES / f"{stage}.safetensors"
@@ -192,6 +211,6 @@ def _title(job: Job) -> str:
 def _about(job: Job, inputs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     plain = to_plain(job)
     for field in job.inputs:
-        if plain[field] is not None:
+        if plain.get(field) is not None:
             plain[field] = str(Path(plain[field]).absolute())
     return {"kind": job.kind, "job": plain, "inputs": inputs}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from wellposed.errors import InputError, StoreError
+from wellposed.jobs.bounds import between, whole
+from wellposed.jobs.pictures import CalibrateJob, RecoverJob
 
 Layout = Literal["auto", "triplets", "wide"]
 Layering = Literal["matrix", "tensor"]
@@ -70,8 +72,8 @@ class CompleteJob:
 
     def __post_init__(self) -> None:
         _limits(self.rank, self.seed, self.steps, self.tol)
-        _between("ridge", self.ridge or 0.0, 0, math.inf)
-        _between("holdout", self.holdout, 0, 0.5)
+        between("ridge", self.ridge or 0.0, 0, math.inf)
+        between("holdout", self.holdout, 0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class CompleteCubeJob:
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", _ranks(self.ranks))
         _limits(None, self.seed, self.steps, self.tol)
-        _between("holdout", self.holdout, 0, 0.5)
+        between("holdout", self.holdout, 0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class SeparateJob:
         object.__setattr__(self, "ranks", _ranks(self.ranks))
         _limits(self.rank, self.seed, self.steps, self.tol)
         for name in ("max_frames", "stride", "scale"):
-            _whole(name, getattr(self, name), 1)
+            whole(name, getattr(self, name), 1)
         if self.ranks is not None and self.method == "matrix":
             raise InputError(
                 f"ranks are {self.ranks}, but the method is 'matrix'",
@@ -196,12 +198,14 @@ class SeparateJob:
 
 @dataclass(frozen=True)
 class DemoJob:
-    """Complete the embedded table and separate the embedded clip.
+    """Complete the embedded table, separate the embedded clip, recover the embedded picture.
 
     Parameters
     ----------
     seed
         Seed of all random choices, >= 0.
+    budget
+        Denoiser evaluations for each draw of the picture, >= 8.
 
     Examples
     --------
@@ -210,13 +214,15 @@ class DemoJob:
     """
 
     seed: int = 0
+    budget: int = 50
 
     kind: ClassVar[str] = "demo"
     subject: ClassVar[str | None] = None
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        _whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0)
+        whole("budget", self.budget, 8)
 
 
 @dataclass(frozen=True)
@@ -292,22 +298,22 @@ class TrainJob:
     inputs: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        _between("decay", self.decay, 0, 1)
+        between("decay", self.decay, 0, 1)
         object.__setattr__(self, "data", tuple(self.data))
         object.__setattr__(self, "crops", tuple(self.crops))
         if not self.data or not self.crops:
             raise InputError("data and crops need at least one entry each")
         for name in ("steps", "batch", "largest"):
-            _whole(name, getattr(self, name), 1)
+            whole(name, getattr(self, name), 1)
         for size in self.crops:
-            _whole("crops", size, 1)
-        _whole("holdout", self.holdout, 2)
-        _whole("seed", self.seed, 0)
+            whole("crops", size, 1)
+        whole("holdout", self.holdout, 2)
+        whole("seed", self.seed, 0)
         for name in ("minutes", "rate", "level_std", "sigma_data"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise InputError(f"{name} is {value!r}, expected a finite number > 0")
-        _between("level_mean", self.level_mean, -20, 20)
+        between("level_mean", self.level_mean, -20, 20)
 
 
 @dataclass(frozen=True)
@@ -356,8 +362,8 @@ class SampleJob:
 
     def __post_init__(self) -> None:
         for name in ("n", "steps", "size"):
-            _whole(name, getattr(self, name), 1)
-        _whole("seed", self.seed, 0)
+            whole(name, getattr(self, name), 1)
+        whole("seed", self.seed, 0)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -365,10 +371,15 @@ class SampleJob:
         return ("prior",) if Path(self.prior).exists() else ()
 
 
-Job = CompleteJob | CompleteCubeJob | SeparateJob | DemoJob | TrainJob | SampleJob
-_KINDS: dict[str, type[Job]] = {
-    j.kind: j for j in (CompleteJob, CompleteCubeJob, SeparateJob, DemoJob, TrainJob, SampleJob)
-}
+Job = (
+    CompleteJob | CompleteCubeJob | SeparateJob | DemoJob | TrainJob | SampleJob | RecoverJob
+    | CalibrateJob
+)  # fmt: skip
+_JOBS: tuple[type[Job], ...] = (
+    CompleteJob, CompleteCubeJob, SeparateJob, DemoJob, TrainJob, SampleJob, RecoverJob,
+    CalibrateJob,
+)  # fmt: skip
+_KINDS: dict[str, type[Job]] = {j.kind: j for j in _JOBS}
 
 
 def to_plain(job: Job) -> dict[str, Any]:
@@ -395,16 +406,11 @@ def from_plain(kind: str, values: Any) -> Job:
 
 
 def _limits(rank: int | None, seed: int, steps: int, tol: float) -> None:
-    _whole("rank", rank, 1)
-    _whole("seed", seed, 0)
-    _whole("steps", steps, 1)
+    whole("rank", rank, 1)
+    whole("seed", seed, 0)
+    whole("steps", steps, 1)
     if not 0 < tol <= 1:
         raise InputError(f"tol is {tol!r}, expected a number in (0, 1]")
-
-
-def _whole(name: str, value: int | None, low: int) -> None:
-    if value is not None and value < low:
-        raise InputError(f"{name} is {value}, expected a whole number >= {low}")
 
 
 def _ranks(ranks: Any) -> tuple[int, ...] | None:
@@ -413,8 +419,3 @@ def _ranks(ranks: Any) -> tuple[int, ...] | None:
     if not ranks or not all(isinstance(r, int) and r >= 1 for r in ranks):
         raise InputError(f"ranks is {ranks!r}, expected whole numbers >= 1, one for each mode")
     return tuple(ranks)
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    if not (low <= value <= high and math.isfinite(value)):
-        raise InputError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")

@@ -12,10 +12,12 @@ from pathlib import Path
 from wellposed.errors import StoreError
 from wellposed.jobs.summary import SUMMARY, read_summary
 from wellposed.report.bare import bare_page
+from wellposed.report.calibrate import calibrate_page
 from wellposed.report.complete import complete_page
 from wellposed.report.cubes import cube_page
 from wellposed.report.demo import demo_page
 from wellposed.report.model import Page, Source
+from wellposed.report.recover import recover_page
 from wellposed.report.render import render
 from wellposed.report.sample import sample_page
 from wellposed.report.separate import separate_page
@@ -29,8 +31,10 @@ _PAGES: dict[str, Callable[[Source], Page]] = {
     "demo": demo_page,
     "train": train_page,
     "sample": sample_page,
-    "recover": bare_page,
+    "recover": recover_page,
+    "calibrate": calibrate_page,
 }
+_RUNS: dict[str, Callable[[Source], Page]] = {"recover": bare_page}  # that the library made
 
 
 def page(folder: str | Path) -> str:
@@ -62,7 +66,8 @@ def page(folder: str | Path) -> str:
     folder = Path(folder)
     manifest = RunFolder(folder).manifest()
     kind, job = manifest.get("kind"), "job" in manifest
-    if kind not in _PAGES or (kind == "sample" and not job):
+    pages = _PAGES if job else _RUNS
+    if kind not in pages:
         raise StoreError(f"{folder} holds a run of the kind {kind!r}, which has no report")
     needed = SUMMARY if job else "result.safetensors"
     if not (folder / needed).exists():
@@ -72,4 +77,4 @@ def page(folder: str | Path) -> str:
             f"finish it first: wellposed resume {folder}",
         )
     summary = read_summary(folder) if job else {}
-    return render(_PAGES[kind](Source(folder, manifest, summary)))
+    return render(pages[kind](Source(folder, manifest, summary)))

@@ -172,6 +172,42 @@ def over_time(name: str, share: Floats) -> str:
     return drawn(f"over time {name}", draw)
 
 
+def rank_curves(name: str, ranks: Mapping[str, Sequence[float]], band: Mapping[str, Any]) -> str:
+    """Draw how far each statistic's ranks are from uniform, with the band of exact samplers."""
+    at, low, high = (np.asarray(band[key]) for key in ("at", "low", "high"))
+
+    def draw(axes: Axes) -> None:
+        axes.fill_between(at, low - at, high - at, color=MUTED, alpha=0.18, lw=0)
+        axes.axhline(0, color=LINE, lw=1)
+        for told, u in ranks.items():
+            share = np.searchsorted(np.sort(u), at, side="right") / len(u)
+            out = bool(((share < low - 1e-9) | (share > high + 1e-9)).any())
+            colour, label = (SECOND, told) if out else (ACCENT, None)
+            axes.plot(at, share - at, color=colour, lw=1.2, alpha=0.9 if out else 0.55, label=label)
+        axes.set_xlabel("rank of the truth among the draws, scaled to 0 to 1")
+        axes.set_ylabel("share below it, minus uniform")
+        axes.set_xlim(0, 1)
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(loc="best", fontsize=7.5, handlelength=1.2)
+
+    return drawn(f"ranks {name}", draw)
+
+
+def coverage_chart(name: str, coverage: Sequence[Mapping[str, float]]) -> str:
+    """Draw found against stated coverage, with two standard errors."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0.4, 1], [0.4, 1], color=INK, lw=1, ls=(0, (4, 3)))
+        for c in coverage:
+            axes.plot([c["level"]] * 2, [c["share"] - 2 * c["error"], c["share"] + 2 * c["error"]],
+                      color=ACCENT, lw=1.6)  # fmt: skip
+            axes.plot(c["level"], c["share"], "o", ms=5, color=ACCENT)
+        axes.set_xlabel("stated")
+        axes.set_ylabel("found")
+
+    return drawn(f"coverage {name}", draw)
+
+
 def _points(axes: Axes, truth: Floats, values: Floats) -> None:
     stride = -(-len(truth) // POINT_LIMIT)
     x, y = truth[::stride], values[::stride]

@@ -1,4 +1,4 @@
-"""The report of the demonstration: both jobs on one page, and the truth beside the table."""
+"""The report of the demonstration: all jobs on one page, and the truth beside the table."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import numpy as np
 
 from wellposed.io.arrays import read_npz
 from wellposed.io.source import Limits
-from wellposed.report import complete, separate
+from wellposed.report import complete, recover, separate
 from wellposed.report.charts import predicted
 from wellposed.report.common import asked, fitted, made_with
 from wellposed.report.model import Figure, Page, Section, Source, Tile, number, percent, tone_of
 from wellposed.report.pictures import heat_map
 from wellposed.store import RunFolder
 
-TABLE, CLIP = "table", "clip"
+TABLE, CLIP, PICTURE = "table", "clip", "picture"
 
 
 def demo_page(source: Source) -> Page:
     """Build the page of a demo job."""
     summary = source.summary
-    table, clip = _part(source, TABLE), _part(source, CLIP)
+    table, clip, picture = (_part(source, name) for name in (TABLE, CLIP, PICTURE))
     good = tone_of(summary["status"])
     return Page(
         "Demonstration",
-        "A table completed, a clip separated",
+        "A table completed, a clip separated, a picture recovered",
         "Real data that come with the package: normal temperatures of each hour of the year in "
-        "two cities, and people crossing a path before a still camera.",
-        "Both fits converged." if good == "good" else "A fit did not converge; see its own page.",
+        "two cities, people crossing a path before a still camera, and the face of a cat.",
+        "Every part came to its end." if good == "good" else "A part did not; see its own page.",
         good,
         _tiles(summary),
         [*summary["table"]["warnings"], *summary["clip"]["warnings"]],
@@ -39,10 +39,23 @@ def demo_page(source: Source) -> Page:
             _scores(table),
             replace(separate.findings(clip)[0], title="The clip: what moves and what stays",
                     link=("The full report of the clip", f"{CLIP}/report.html")),
+            *_picture(picture),
             asked(source),
             made_with(source),
         ],
     )  # fmt: skip
+
+
+def _picture(picture: Source) -> list[Section]:
+    """The first sections of the picture's report, under one heading."""
+    seen, draws, spread, *_ = recover.findings(picture)
+    told = recover.subtitle(picture.summary)
+    link = ("The full report of the picture", f"{PICTURE}/report.html")
+    return [
+        replace(seen, title="The picture: seven pixels in ten were hidden", text=told),
+        replace(draws, title="The picture: draws"),
+        replace(spread, title="The picture: how sure it is", link=link),
+    ]
 
 
 def _part(source: Source, name: str) -> Source:
@@ -55,9 +68,13 @@ def _tiles(summary: Any) -> list[Tile]:
     note = f"root mean square, over {number(hidden['cells'])} hidden cells"
     return [
         Tile("Error against the truth", f"{number(hidden['rmse'], 3)} °F", note),
-        Tile("Cells hidden", percent(hidden["share"]), "at random"),
         Tile("Rank of the table", str(summary["table"]["settings"]["rank"]), "by hold-out"),
         Tile("Foreground of the clip", percent(layers["foreground_share"]), "of all pixels"),
+        Tile(
+            "Error of the picture",
+            f"{summary['picture']['scores']['psnr_mean']:.1f} dB",
+            "seven pixels in ten hidden",
+        ),
     ]
 
 

@@ -29,6 +29,7 @@ class Figure:
     svg: str = ""
     address: str = ""
     wide: bool = False
+    small: bool = False  # several of them stand in a row
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,25 @@ def heat_map(table: Floats, low: float, high: float) -> str:
     return address("image/png", out.getvalue())
 
 
+def shown(values: Floats) -> str:
+    """Return a picture [H, W] or [H, W, 3], 0 black to 1 white, as an address.
+
+    Small ones are enlarged by a whole factor, so that pixels stay pixels.
+
+    Examples
+    --------
+    >>> shown(np.zeros((2, 2)))[:22]
+    'data:image/png;base64,'
+    """
+    from PIL import Image
+
+    times = max(1, LARGEST[0] // max(values.shape[:2]))
+    pixels = np.round(np.clip(np.nan_to_num(values, nan=0.5), 0, 1) * 255).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels.repeat(times, 0).repeat(times, 1)).save(out, "PNG")
+    return address("image/png", out.getvalue())
+
+
 def averaged(table: Floats, largest: tuple[int, int]) -> Floats:
     """Average blocks of a table, leaving NaN out, until it fits.
 
