@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD as TensorScaledGD
     from wellposed.multilinear import Tucker as Tucker
     from wellposed.posterior.dpnp import DPnP as DPnP
+    from wellposed.posterior.dpnp_smc import DPnPSMC as DPnPSMC
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
@@ -83,6 +84,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "DDPM": "samplers.ddpm",
     "DPMSolverPP2M": "samplers.dpm_solver",
     "DPnP": "posterior.dpnp",
+    "DPnPSMC": "posterior.dpnp_smc",
     "Denoiser": "priors.denoiser",
     "Draws": "draws",
     "Empirical": "priors.empirical",

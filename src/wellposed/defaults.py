@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +14,19 @@ from wellposed.lowrank.scaled_gd import ScaledGD
 from wellposed.lowrank.scaled_subgradient import ScaledSubgradient
 from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
 from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD
+from wellposed.noise import Gaussian
 from wellposed.operators.entries import Entries
 from wellposed.operators.hankel import Hankel
 from wellposed.posterior.dpnp import DPnP
+from wellposed.posterior.dpnp_smc import DPnPSMC
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.priors.tucker import LowTucker, LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.samplers.dpm_solver import DPMSolverPP2M
+
+
+POPULATION, POPULATED = 64, 1024  # draws from which a population pays, and of how many numbers
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,13 @@ def _gross(problem: Problem | None, prior: Any, draws: int) -> bool:
     noise = None if problem is None else problem.noise
     heavy = noise is not None and noise.heavy_tailed
     return isinstance(prior, LowRank) and heavy and not isinstance(_operator(problem), Hankel)
+
+
+def _many(problem: Problem | None, prior: Any, draws: int) -> bool:
+    if problem is None or problem.noise is None or not isinstance(prior, DiffusionPrior):
+        return False
+    small = math.prod(prior.shape) <= POPULATED and draws >= POPULATION
+    return small and problem.operator.linear and isinstance(problem.noise, Gaussian)
 
 
 def _operator(problem: Problem | None) -> Any:
@@ -75,6 +88,10 @@ RULES = (
         "DiffusionPrior", "none: wp.sample", "DPMSolverPP2M",
         lambda problem, prior, draws: problem is None and isinstance(prior, DiffusionPrior),
         DPMSolverPP2M,
+    ),
+    Rule(
+        "DiffusionPrior", "linear operator, Gaussian noise, 64 draws or more of up to 1024 numbers",
+        "DPnPSMC", _many, DPnPSMC,
     ),
     Rule(
         "DiffusionPrior", "any, with a likelihood", "DPnP",
