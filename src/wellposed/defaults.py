@@ -25,7 +25,6 @@ from wellposed.priors.tucker import LowTucker, LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.samplers.dpm_solver import DPMSolverPP2M
 
-
 POPULATION, POPULATED = 64, 1024  # draws from which a population pays, and of how many numbers
 
 

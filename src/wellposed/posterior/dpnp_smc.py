@@ -120,7 +120,7 @@ class DPnPSMC:
     >>> problem = wp.Problem([0.8], wp.operators.Matrix([[1.0, 1.0]]), wp.noise.Gaussian(0.2))
     >>> found = wp.recover(problem, prior, wp.DPnPSMC(), draws=1000)
     >>> round(found.log_evidence, 1), found.independent
-    (-1.2, False)
+    (-1.0, False)
     """
 
     steps: int = 100
