@@ -64,6 +64,13 @@ class Problem:
             f"y has shape {list(self.y.shape)}, expected {list(want)}",
             f"that is what {type(self.operator).__name__} returns for one signal",
         )
+        known = self.operator.complex_values
+        require(
+            known is None or known == self.y.is_complex(),
+            f"y holds {self.y.dtype} values, {type(self.operator).__name__} returns "
+            f"{'complex' if known else 'real'} ones",
+            "a measurement is compared with what the operator returns",
+        )
         finite(self.y, "y")
         if self.noise is not None:
             self.noise.check(self.y)

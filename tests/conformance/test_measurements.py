@@ -192,6 +192,18 @@ BIG = {
 }
 
 
+@every_operator
+def test_complex_values_are_told_from_real_ones(name):
+    operator = OPERATORS[name]
+    y = operator.forward(signals(1))[0]
+    assert operator.complex_values in (None, y.is_complex())
+    assert operator.complex_values is not None or name in ("identity", "clipped")
+    if operator.complex_values is None:
+        return
+    with pytest.raises(InputError, match=r"y holds .* values, .* returns"):
+        wp.Problem(y.abs() if y.is_complex() else y.to(torch.complex128), operator)
+
+
 @pytest.mark.parametrize("name", BIG)
 def test_an_image_is_the_same_bit_for_bit_alone_or_in_company(name):
     operator = BIG[name]

@@ -46,7 +46,8 @@ class Operator(ABC):
     What it can do: ``linear`` (has an adjoint), ``differentiable`` (autograd runs through it),
     ``pointwise`` (linear, and each measurement reads a single element of the signal, so that
     A* D A is diagonal for every diagonal D), ``circulant`` (linear, and commutes with circular
-    shifts along the axes of its Hartley basis).
+    shifts along the axes of its Hartley basis). ``complex_values`` says whether measurements
+    are complex, None where only a measurement can tell.
     """
 
     shape_in: Shape
@@ -55,6 +56,7 @@ class Operator(ABC):
     differentiable: bool = True
     pointwise: ClassVar[bool] = False
     circulant: bool = False
+    complex_values: ClassVar[bool | None] = None
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

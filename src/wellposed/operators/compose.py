@@ -85,6 +85,12 @@ class Compose(Operator):
         return self.outer.differentiable and self.inner.differentiable
 
     @property
+    def complex_values(self) -> bool | None:  # type: ignore[override]
+        """Whether the outer operator makes complex values, or, being linear, keeps them."""
+        made, given = self.outer.complex_values, self.inner.complex_values
+        return made or (given if self.outer.linear else made)
+
+    @property
     def shape_in(self) -> Shape:  # type: ignore[override]
         """Shape of the inner operator's signal."""
         return tuple(self.inner.shape_in)

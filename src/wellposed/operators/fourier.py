@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -58,6 +59,7 @@ class Fourier(ImageOperator):
     mask: Tensor
     shape: Shape = ()
     maps: Tensor | None = None
+    complex_values: ClassVar[bool | None] = True
 
     def __post_init__(self) -> None:
         mask = boolean_mask(self.mask)

@@ -11,7 +11,7 @@ Fails      the derivative jumps at v = 1e-3, and is large below it for e < 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, where
 
@@ -53,6 +53,7 @@ class Gamma(Operator):
     shape: Shape
     low: float = -1.0
     high: float = 1.0
+    complex_values: ClassVar[bool | None] = False
 
     def __post_init__(self) -> None:
         within(self.exponent, "exponent", 0, open_low=True)

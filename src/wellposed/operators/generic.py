@@ -152,6 +152,11 @@ class Matrix(LinearOperator):
         return self.matrix.dtype
 
     @property
+    def complex_values(self) -> bool:  # type: ignore[override]
+        """Whether the matrix is complex."""
+        return self.dtype.is_complex
+
+    @property
     def shape_in(self) -> Shape:  # type: ignore[override]
         """The shape of one signal."""
         return self.shape

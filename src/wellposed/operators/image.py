@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -16,6 +16,7 @@ class ImageOperator(LinearOperator):
     """A linear operator on signals [..., H, W] or [..., L] of any real floating type."""
 
     shape: Shape
+    complex_values: ClassVar[bool | None] = False
 
     @property
     def shape_in(self) -> Shape:  # type: ignore[override]

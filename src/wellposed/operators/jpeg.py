@@ -17,6 +17,7 @@ import io
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -82,6 +83,7 @@ class JPEG(Operator):
     quality: int
     shape: Shape
     codec: bool = False
+    complex_values: ClassVar[bool | None] = False
 
     def __post_init__(self) -> None:
         whole(self.quality, "quality")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +56,7 @@ class PhaseRetrieval(Operator):
     mask: Tensor
     oversample: float = 4.0
     shape: Shape = ()
+    complex_values: ClassVar[bool | None] = False
 
     def __post_init__(self) -> None:
         mask = as_tensor(self.mask, "mask")
