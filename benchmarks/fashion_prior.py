@@ -2,7 +2,7 @@
 
     python -m benchmarks fashion_prior [--prior fashion] [--before FILE] [--n 10000] [--half]
 
-All draws are DPM-Solver++(2M)'s, 20 evaluations, seed 0, default levels. The judge is the
+All draws are DPM-Solver++(2M)'s, 20 evaluations, default levels. The judge is the
 classifier of ``fashion_classifier``; the Frechet distance is between its 64 features of draws and
 of the 10,000 test images, which neither prior nor classifier has seen. Floor: as many training
 images against the same test images. Control: a Gaussian fitted to the pixels of the training
@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib import pyplot as plt
-from PIL import Image
 from torch import Tensor
 
 import wellposed as wp
@@ -29,12 +28,13 @@ from benchmarks.fashion_classifier import Classifier, classifier, images, judged
 from wellposed.datasets import Fashion, load
 from wellposed.evaluation.distances import mmd
 from wellposed.evaluation.generation import denoising_psnr, frechet, memory, precision_recall
-from wellposed.jobs.mosaic import mosaic
+from wellposed.jobs.grids import grid, write_grid
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.rng import Stream
 from wellposed.samplers.levels import default_levels
 
 STEPS, JUDGED, SIGMAS = 20, 1000, (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+PART = 2500  # draws of a seed
 PAIRS = 2000  # signals of the distances over all pairs
 FEW = {
     "DDIM": wp.DDIM,
@@ -45,13 +45,20 @@ FEW = {
 
 
 def drawn(name: str, prior: DiffusionPrior, n: int) -> Tensor:
-    """Return draws [n, 1, 32, 32]; a run that was stopped goes on."""
-    folder = RESULTS / f"draws_{name}_{n}"
-    while True:
-        try:
-            return wp.sample(prior, wp.DPMSolverPP2M(STEPS), n=n, seed=0, out=folder).x
-        except wp.WellposedError:  # of another prior, or other versions
-            shutil.rmtree(folder)
+    """Return draws [n, 1, 32, 32], made in parts with seeds 0, 1, ...; finished parts are kept."""
+    parts = range(-(-n // PART))
+    return torch.cat([part(name, prior, min(PART, n), seed) for seed in parts])[:n]
+
+
+def part(name: str, prior: DiffusionPrior, n: int, seed: int) -> Tensor:
+    """Return the draws of one seed; a run that was stopped goes on."""
+    folder = RESULTS / f"draws_{name}_{seed}"
+    method = wp.DPMSolverPP2M(STEPS)
+    try:
+        return wp.sample(prior, method, n=n, seed=seed, out=folder).x
+    except wp.WellposedError:  # of another prior, or other versions
+        shutil.rmtree(folder)
+        return wp.sample(prior, method, n=n, seed=seed, out=folder).x
 
 
 def gaussian_pixels(x: Tensor, n: int) -> Tensor:
@@ -103,24 +110,15 @@ def few_evaluations(prior: DiffusionPrior, count: int = 24, steps: int = 5) -> d
 
 def show_few(found: dict[str, Tensor], name: str, columns: int = 4) -> None:
     """Draw the samplers side by side."""
-    figure, grid = plt.subplots(
-        1, len(found), figsize=(3.1 * len(found), 5.1), layout="constrained"
-    )
-    for axes, (title, x) in zip(grid, found.items(), strict=True):
-        tiles = x.numpy().reshape(-1, columns, *x.shape[1:])
-        axes.imshow(mosaic(tiles), interpolation="nearest")
+    size = (3.1 * len(found), 5.1)
+    figure, places = plt.subplots(1, len(found), figsize=size, layout="constrained")
+    for axes, (title, x) in zip(places, found.items(), strict=True):
+        axes.imshow(grid(x.numpy(), columns), interpolation="nearest")
         axes.set_title(title, fontsize=11)
         axes.axis("off")
     figure.suptitle("five evaluations of the denoiser, the same start noise", fontsize=11)
     figure.savefig(RESULTS / f"{name}.png", dpi=150)
     plt.close(figure)
-
-
-def show(x: Tensor, name: str, columns: int = 16) -> None:
-    """Write the first draws as a picture."""
-    count = len(x) // columns * columns
-    tiles = x[: min(count, 8 * columns)].numpy().reshape(-1, columns, *x.shape[1:])
-    Image.fromarray(mosaic(tiles)).save(RESULTS / f"{name}.png")
 
 
 def told(name: str, row: dict[str, Any]) -> None:
@@ -166,7 +164,7 @@ def study(prior: DiffusionPrior, before: DiffusionPrior | None, n: int) -> dict[
     psnr = denoising_psnr(prior, test[:256], SIGMAS)
     print("PSNR on 256 test images: "
           + ", ".join(f"{sigma:g}: {value:.2f} dB" for sigma, value in psnr.items()))  # fmt: skip
-    show(x, "fashion_draws")
+    write_grid(RESULTS / "fashion_draws.png", x[:128].numpy(), 16)
     show_few(few_evaluations(prior), "fashion_few")
     return found | {"table": table, "ratio": ratio, "memory": kept, "psnr": psnr, "n": n}
 

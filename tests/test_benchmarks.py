@@ -161,7 +161,6 @@ def test_scores_of_clothes_tell_good_draws_from_bad(results, monkeypatch):
     found = study.few_evaluations(prior, count=8)
     assert len(found) == 4
     study.show_few(found, "few")
-    study.show(study.drawn("tiny", prior, 16), "draws")
     assert (results / "few.png").stat().st_size > 5_000
     assert torch.equal(study.drawn("tiny", prior, 16), study.drawn("tiny", prior, 16))
 

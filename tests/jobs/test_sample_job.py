@@ -12,8 +12,8 @@ import wellposed as wp
 from wellposed.cli import main
 from wellposed.jobs.again import rebuild
 from wellposed.jobs.catalogue import methods
+from wellposed.jobs.grids import WIDTH, grid
 from wellposed.jobs.inputs import digest
-from wellposed.jobs.mosaic import WIDTH, mosaic
 from wellposed.jobs.requests import SampleJob
 from wellposed.jobs.sample import sample
 from wellposed.priors.checkpoint import save_prior
@@ -78,27 +78,26 @@ def test_the_folder(place, tmp_path, capsys):
 def test_pictures_show_the_draws(place, tmp_path):
     run(place, tmp_path / "a", "-n", "5", "--steps", "4")
     x = np.load(tmp_path / "a" / "samples.npy")
-    grid = np.asarray(Image.open(tmp_path / "a" / "grid.png"))
+    shown = np.asarray(Image.open(tmp_path / "a" / "grid.png"))
     times = WIDTH // (3 * 8)
-    assert grid.shape == (2 * 16 * times + 6, 3 * 8 * times + 12, 4)  # two rows of three
-    tile = grid[16 * times + 6 :: times, 8 * times + 6 :: times][:16, :8]
+    assert shown.shape == (2 * 16 * times + 6, 3 * 8 * times + 12, 4)  # two rows of three
+    tile = shown[16 * times + 6 :: times, 8 * times + 6 :: times][:16, :8]
     shades = np.round((x[4, 0].clip(-1, 1) + 1) * 127.5)
     np.testing.assert_array_equal(tile[..., 0], shades)
     assert (tile[..., 3] == 255).all()
-    assert not grid[-1, -1].any() or grid[-1, -1, 3] == 0  # there is no sixth draw
+    assert shown[-1, -1, 3] == 0  # there is no sixth draw
     path = np.asarray(Image.open(tmp_path / "a" / "path.png"))
     times = WIDTH // (5 * 8)
     last = path[::times, -8 * times :: times][:16]
     np.testing.assert_array_equal(last[..., 0], np.round((x[0, 0].clip(-1, 1) + 1) * 127.5))
 
 
-def test_mosaic_shades_and_gaps():
-    images = np.full((1, 2, 3, 400, 600), np.nan, np.float32)
-    images[0, 0] = np.array([-2.0, 0.0, 0.5], np.float32)[:, None, None]
-    found = mosaic(images)
+def test_shades_and_gaps():
+    images = np.broadcast_to(np.array([-2.0, 0.0, 0.5])[:, None, None], (3, 3, 400, 600))
+    found = grid(images)
     assert found[0, 0].tolist() == [0, 128, 191, 255]
     assert found[0, 603, 3] == 0  # a gap
-    assert (found[:, 606:, 3] == 0).all()  # nothing there
+    assert (found[406:, 606:, 3] == 0).all()  # there is no fourth image
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -23,7 +23,7 @@ from wellposed.draws import Draws, View
 from wellposed.files import atomic_write
 from wellposed.jobs.catalogue import method_named
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
-from wellposed.jobs.mosaic import is_image, write_mosaic
+from wellposed.jobs.grids import is_image, write_grid
 from wellposed.jobs.requests import SampleJob
 from wellposed.priors.checkpoint import read_card
 from wellposed.priors.diffusion import DiffusionPrior
@@ -113,10 +113,11 @@ def _work(bench: Bench, job: SampleJob, prior: DiffusionPrior, sampler: Sampler)
     image = is_image(prior.shape)
     steps: list[int] = []
     if image and len(x):
-        write_mosaic(bench.folder / "grid.png", _square(x[:SHOWN]))
+        write_grid(bench.folder / "grid.png", x[:SHOWN])
     if image and draws.status.ok:
         path = bench.once("path", lambda: _looked(prior, sampler, job, draws))
-        write_mosaic(bench.folder / "path.png", path["images"].numpy())
+        images = path["images"].numpy()
+        write_grid(bench.folder / "path.png", images.reshape(-1, *prior.shape), images.shape[1])
         steps = list(path["steps"])
     place = place_of(job.prior)
     return {
@@ -134,15 +135,6 @@ def _work(bench: Bench, job: SampleJob, prior: DiffusionPrior, sampler: Sampler)
         "path": steps,
         "warnings": _doubts(x) if image else [],
     }
-
-
-def _square(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Lay images [n, C, H, W] out in rows, [rows, columns, C, H, W]; NaN fills the last row."""
-    columns = math.ceil(math.sqrt(len(x)))
-    rows = math.ceil(len(x) / columns)
-    full = np.full((rows * columns, *x.shape[1:]), np.nan, np.float32)
-    full[: len(x)] = x
-    return full.reshape(rows, columns, *x.shape[1:])
 
 
 def _looked(
