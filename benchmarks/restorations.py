@@ -81,20 +81,20 @@ def sweeps(denoiser: str, inner: int, end: float | None) -> Make:
 
 def settings() -> dict[str, list[Make]]:
     """Return five settings for each method."""
-    ours = [(3, None), (5, None), (10, None), (5, 0.05), (5, 0.16)]
+    ours = [(1, None), (2, None), (4, None), (2, 0.05), (2, 0.16)]
     return {
         "DPnP-DDIM": [sweeps("ddim", n, end) for n, end in ours],
         "DPnP-DDPM": [sweeps("ddpm", n, end) for n, end in ours],
-        "DPS": [guided("DPS", s) for s in (0.1, 0.3, 0.6, 1.0, 2.0)],
-        "LGD-MC": [guided("LGDMC", s) for s in (0.1, 0.3, 0.6, 1.0, 2.0)],
+        "DPS": [guided("DPS", zeta=s) for s in (0.1, 0.3, 1.0, 3.0, 10.0)],
+        "LGD-MC": [guided("LGDMC", scale=s) for s in (0.03, 0.1, 0.3, 1.0, 3.0)],
     }
 
 
-def guided(name: str, scale: float) -> Make:
-    """A guided sampler with a multiple of its own strength."""
+def guided(name: str, **strength: float) -> Make:
+    """A guided sampler of so much strength."""
 
     def make(budget: int) -> Any:
-        return getattr(wp, name)(steps=budget, scale=scale)
+        return getattr(wp, name)(steps=budget, **strength)
 
     return make
 

@@ -16,14 +16,17 @@ from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.problem import Problem
 from wellposed.task import Task
 
-INNER = 5  # denoiser evaluations a sweep under a budget: sweeps are what draws mix by
+# Under a budget sweeps come first: on a photograph with seven pixels in ten hidden, 48 evaluations
+# as 24 sweeps of 2 gave 24.3 dB, as 9 sweeps of 5 gave 19.4 dB.
+SWEEPS = 40  # from there on more evaluations go into each sweep, up to INNER
+INNER = (2, 10)
 TAIL = 8  # sweeps at the last coupling
 
 
 def _dpnp(budget: int | None, denoiser: Literal["ddim", "ddpm"]) -> Any:
     if budget is None:
         return wellposed.DPnP(denoiser=denoiser)
-    inner = min(INNER, budget // 4)
+    inner = min(max(budget // SWEEPS, INNER[0]), INNER[1])
     sweeps = budget // inner
     return wellposed.DPnP(
         steps=sweeps,
@@ -60,7 +63,7 @@ def named(method: str, budget: int | None) -> Any:
     Examples
     --------
     >>> named("dpnp", 160).steps, named("dpnp", 160).denoiser_steps
-    (32, 5)
+    (40, 4)
     """
     if method not in METHODS:
         raise InputError(
