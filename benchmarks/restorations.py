@@ -211,6 +211,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--tune", type=int, default=8, help="tuning pictures")
     parser.add_argument("--budget", type=int, default=160, help="denoiser evaluations a draw")
     parser.add_argument("--draws", type=int, default=1, help="draws a picture; coverage from 2 on")
+    parser.add_argument("--tasks", nargs="*", type=int, default=[0, 1, 2], help="0, 1, 2 of them")
     parser.add_argument("--methods", nargs="*", default=list(settings()))
     parser.add_argument("--net", choices=("alex", "vgg"), default="alex")
     parser.add_argument("--quick", action="store_true", help="2 to tune, 4 to test, 60 evaluations")
@@ -227,7 +228,7 @@ def main(argv: list[str]) -> None:
         metric = None
     tune, test = pictures(asked.prior, asked.tune, asked.images)
     found = {}
-    for work in tasks(shape):
+    for work in (tasks(shape)[number] for number in asked.tasks):
         bench = Bench(work, prior, metric, asked.budget, asked.draws)
         found[work.name] = compare(bench, tune, test, asked.methods)
         Console(width=120).print(shown(work.name, found[work.name]))
