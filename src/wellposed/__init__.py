@@ -41,6 +41,8 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.multilinear import Tucker as Tucker
     from wellposed.posterior.dpnp import DPnP as DPnP
     from wellposed.posterior.dpnp_smc import DPnPSMC as DPnPSMC
+    from wellposed.posterior.dps import DPS as DPS
+    from wellposed.posterior.lgd_mc import LGDMC as LGDMC
     from wellposed.priors.denoiser import Denoiser as Denoiser
     from wellposed.priors.empirical import Empirical as Empirical
     from wellposed.priors.gaussian import Gaussian as Gaussian
@@ -83,6 +85,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "DDIM": "samplers.ddim",
     "DDPM": "samplers.ddpm",
     "DPMSolverPP2M": "samplers.dpm_solver",
+    "DPS": "posterior.dps",
     "DPnP": "posterior.dpnp",
     "DPnPSMC": "posterior.dpnp_smc",
     "Denoiser": "priors.denoiser",
@@ -94,6 +97,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "GradientDescent": "lowrank.gradient_descent",
     "HOOI": "lowrank.hooi",
     "Heun": "samplers.heun",
+    "LGDMC": "posterior.lgd_mc",
     "LowRank": "priors.lowrank",
     "LowRankPlusSparse": "priors.lowrank",
     "LowTucker": "priors.tucker",

@@ -54,6 +54,7 @@ def merged(total: Account | None, block: Account | None, rows: int) -> Account |
     return block._replace(
         gradients=total.gradients + block.gradients,
         likelihoods=total.likelihoods + block.likelihoods,
+        jacobians=total.jacobians + block.jacobians,
         summaries=kept, note=total.note or block.note,
     )  # fmt: skip
 
@@ -61,8 +62,9 @@ def merged(total: Account | None, block: Account | None, rows: int) -> Account |
 def averaged(total: Account, blocks: int) -> Account:
     """Return costs for each draw: those of a chain, averaged over the blocks."""
     return total._replace(
-        gradients=total.gradients / blocks, likelihoods=total.likelihoods / blocks
-    )
+        gradients=total.gradients / blocks, likelihoods=total.likelihoods / blocks,
+        jacobians=total.jacobians / blocks,
+    )  # fmt: skip
 
 
 @dataclass

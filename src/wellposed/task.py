@@ -50,6 +50,7 @@ class Account(NamedTuple):
     names: tuple[str, ...] = ()  # of the S numbers
     log_evidence: float | None = None  # log p(y)
     note: str = ""  # what is worth a word
+    jacobians: float = 0  # backward passes through the denoiser, for each draw
 
 
 class Reading(NamedTuple):

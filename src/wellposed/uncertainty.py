@@ -35,11 +35,14 @@ class Evaluations(NamedTuple):
         Gradients of the log-likelihood.
     likelihood
         Log-likelihoods without their gradient.
+    jacobian
+        Backward passes through the denoiser; each costs a little more than an evaluation.
     """
 
     denoiser: int
     gradient: float = 0.0
     likelihood: float = 0.0
+    jacobian: float = 0.0
 
 
 class Mixing(NamedTuple):
@@ -94,7 +97,10 @@ class Posterior:
         account = draws.account or Account()
         x = draws.x if draws.x is not None else StoredDraws(where, len(draws))
         return cls(
-            x, Evaluations(draws.evaluations, account.gradients, account.likelihoods),
+            x,
+            Evaluations(
+                draws.evaluations, account.gradients, account.likelihoods, account.jacobians
+            ),
             draws.status, draws.acceptance, account.log_evidence, draws.trace,
             "; ".join(note for note in (draws.note, account.note) if note), method,
             getattr(method, "population", None) is None, account, draws.moments,

@@ -37,6 +37,8 @@ CASES = {
         wp.DPnPSMC(STEPS, particles=7, start_steps=5, denoiser=AngleODE(2), proximal="slice",
                    moves=2),
     ),
+    "DPS": (wp.DPS(STEPS), wp.DPS(STEPS, 0.3, "log", unit=0.7)),
+    "LGDMC": (wp.LGDMC(STEPS, 2, 0.05), wp.LGDMC(STEPS, 2, 0.5, 0.1, "norm", "log")),
 }  # fmt: skip
 METHODS = [method for group in CASES.values() for method in group]
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
@@ -288,7 +290,9 @@ FIELDS = {
     "steps": (0, -1, 2.5, True), "schedule": ("linear", 3), "eta_max": (0.0, -1.0, float("nan")),
     "eta_min": (0.0, float("inf")), "denoiser": ("heun", 4), "denoiser_steps": (0, 1.5),
     "particles": (1, 2.5), "ess": (0.0, 1.0), "start_steps": (0,),
-    "proximal": ("gibbs",), "moves": (0, 2.5), "tail": (-1, STEPS, 1.5),
+    "proximal": ("gibbs",), "zeta": (-0.1, float("nan")), "grid": ("cosine", 3),
+    "unit": (0.0, -1.0), "n": (0, 1.5), "scale": (-1.0, float("inf")), "temperature": (0.0, -1.0),
+    "weight": ("root", 2), "moves": (0, 2.5), "tail": (-1, STEPS, 1.5),
 }  # fmt: skip
 
 

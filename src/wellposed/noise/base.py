@@ -6,6 +6,7 @@ is one unless a ``Tempered`` says otherwise. It may have
 
     gradient         the derivative in the mean (``differentiable``),
     curvature_bound  L with  -d^2 log p / d mean^2 <= L  for every element,
+    peak             a bound of log p over all means: the value at a perfect fit,
     gaussian_form    log p = log N(target; mean, sigma^2) up to a constant,
 
 and a ``ScaleMixture`` is Gaussian given a scale for each element, which it can draw given the
@@ -69,6 +70,13 @@ class Likelihood(Noise):
         """Largest curvature of -log p in an element of the mean; None where unbounded."""
         return None
 
+    def peak(self, y: Tensor) -> Tensor:
+        """Return a bound of log p(y | mean) over all means, [B]: 0, which no probability exceeds.
+
+        Laws of continuous measurements have their own.
+        """
+        return y.new_zeros(len(y)).real
+
     def gaussian_form(self, y: Tensor) -> GaussianForm | None:
         """Return target and standard deviation where log p is Gaussian in the mean."""
         return None
@@ -82,6 +90,10 @@ class ScaleMixture(Likelihood):
     @abstractmethod
     def draw_scales(self, residual: Tensor, stream: Stream, step: int = 0) -> Tensor:
         """Draw the standard deviation of each element given y - mean, same shape."""
+
+    def peak(self, y: Tensor) -> Tensor:
+        """Return log p at mean = y."""
+        return self.log_density(y, y)
 
     def check(self, y: Tensor) -> None:
         """Require real numbers."""

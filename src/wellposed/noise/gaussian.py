@@ -88,7 +88,11 @@ class Gaussian(Likelihood):
     @property
     def curvature_bound(self) -> float:
         """1 / sigma^2, of the smallest sigma."""
-        return float(torch.as_tensor(self.sigma).min()) ** -2
+        return float(torch.as_tensor(self.sigma, dtype=torch.float64).min()) ** -2
+
+    def peak(self, y: Tensor) -> Tensor:
+        """Return log p at mean = y."""
+        return self.log_density(y, y)
 
     def gaussian_form(self, y: Tensor) -> GaussianForm:
         """Return y and sigma."""

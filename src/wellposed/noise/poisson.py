@@ -77,6 +77,10 @@ class Poisson(Likelihood):
         rate = self.rate(mean)
         return (y * rate.log() - rate - torch.lgamma(y + 1)).flatten(1).sum(1)
 
+    def peak(self, y: Tensor) -> Tensor:
+        """Return log p where the rate is y, or the background where there are fewer counts."""
+        return self.log_density(y, (y - self.background) / self.gain - self.offset)
+
     def gradient(self, y: Tensor, mean: Tensor) -> Tensor:
         """gain (y / rate - 1), and 0 where no light arrives."""
         return self.gain * (y / self.rate(mean) - 1) * (mean > -self.offset)

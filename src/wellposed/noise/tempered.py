@@ -81,6 +81,10 @@ class Tempered(Likelihood):
         bound = self.noise.curvature_bound
         return None if bound is None else bound / self.temperature
 
+    def peak(self, y: Tensor) -> Tensor:
+        """Return that of the noise over T."""
+        return self.noise.peak(y) / self.temperature
+
     def gaussian_form(self, y: Tensor) -> GaussianForm | None:
         """Return that of the noise, with sigma times sqrt(T)."""
         form = self.noise.gaussian_form(y)
