@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     )
     from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA as TensorRobustPCA
     from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD as TensorScaledGD
+    from wellposed.lowrank.unrolled import UnrolledRobustPCA as UnrolledRobustPCA
     from wellposed.multilinear import Tucker as Tucker
     from wellposed.posterior.dpnp import DPnP as DPnP
     from wellposed.posterior.dpnp_smc import DPnPSMC as DPnPSMC
@@ -121,6 +122,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "TensorScaledGD": "lowrank.tensor_scaled_gd",
     "Tucker": "multilinear",
     "ULA": "samplers.langevin",
+    "UnrolledRobustPCA": "lowrank.unrolled",
     "WellposedError": "errors",
     "load_prior": "priors.load",
     "calibrate": "evaluation.calibration",

@@ -86,7 +86,7 @@ def cholesky(matrix: Tensor) -> Tensor:
     """
     limit = torch.finfo(matrix.dtype).eps
     size = matrix.shape[-1]
-    scale = matrix.diagonal().mean()
+    scale = matrix.detach().diagonal().mean()
     if not bool(torch.isfinite(scale)):
         return torch.full_like(matrix, torch.nan)
     if float(scale) <= 0:
@@ -96,7 +96,7 @@ def cholesky(matrix: Tensor) -> Tensor:
         trial = matrix.clone()
         trial.diagonal().add_(damping * scale)
         lower, info = torch.linalg.cholesky_ex(trial)
-        pivots = lower.diagonal()
+        pivots = lower.detach().diagonal()
         sound = int(info) == 0 and float(pivots.min()) ** 2 > limit * float(scale)
         if sound or damping > 1:
             return torch.as_tensor(lower)

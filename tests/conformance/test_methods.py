@@ -97,6 +97,8 @@ CASES = [
     (wp.TensorRobustPCA(), spotted_cube, wp.LowTuckerPlusSparse((2, 2, 2))),
     (wp.TensorRobustPCA(threshold=Scheduled(5.0, 5.0)), spotted_cells,
      wp.LowTuckerPlusSparse((2, 2, 2))),
+    (wp.UnrolledRobustPCA(), spotted_cube, wp.LowTuckerPlusSparse((2, 2, 2))),
+    (wp.UnrolledRobustPCA(), stack, SPARSE),
     (wp.RobustPCA(), stack, SPARSE),
     (wp.RobustPCA(threshold=Hard()), table, SPARSE),
 ]  # fmt: skip

@@ -113,3 +113,16 @@ def test_frames_are_separated_as_a_tensor(tmp_path, ranks):
 def test_ranks_are_for_the_tensor_method():
     with pytest.raises(InputError, match="a matrix has one rank"):
         SeparateJob("clip.npy", ranks=(3, 3))
+
+
+def test_a_tuned_net_is_saved_and_serves_another_run(tmp_path):
+    mask = clip(tmp_path)
+    path, first = str(tmp_path / "clip.npy"), str(tmp_path / "one")
+    words = ["separate", path, "--rank", "1", "--method", "unrolled"]
+    assert main([*words, "--tune", "self", "--out", first]) == 0
+    net = str(tmp_path / "one" / "net.safetensors")
+    assert main([*words, "--tune", net, "--out", str(tmp_path / "two")]) == 0
+    found = [np.load(tmp_path / run / "separated.npz")["mask"] for run in ("one", "two")]
+    assert np.array_equal(*found)
+    assert 2 * (found[0] & mask).sum() / (found[0].sum() + mask.sum()) > 0.95
+    assert main([*words, "--tune", path]) == 2

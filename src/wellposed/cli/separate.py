@@ -11,8 +11,9 @@ def separate(
     /,
     *,
     rank: Literal["auto"] | int = "auto",
-    method: Literal["matrix", "tensor"] = "matrix",
+    method: Literal["matrix", "tensor", "unrolled"] = "matrix",
     ranks: str | None = None,
+    tune: str = "self",
     threshold: float | None = None,
     max_frames: int | None = None,
     stride: int = 1,
@@ -33,9 +34,12 @@ def separate(
     rank
         Rank of the background: 1 for a still camera; auto: by hold-out.
     method
-        matrix: a frame a column; tensor: height, width and colour are modes of their own.
+        matrix: a frame a column; tensor: height, width and colour are modes of their own;
+        unrolled: the tensor method in a fixed number of tuned steps.
     ranks
-        Tensor method: ranks of height, width (and colour), as in 60,80,3; left out: full.
+        Tensor methods: ranks of height, width (and colour), as in 60,80,3; left out: full.
+    tune
+        unrolled: self (on this stack), none, or the net.safetensors of an earlier run.
     threshold
         Distance from the background at which foreground begins (pictures: black 0, white 1);
         left out: five robust standard deviations of the noise.
@@ -68,6 +72,7 @@ def separate(
         str(stack),
         rank=None if rank == "auto" else rank,
         method=method,
+        tune=tune,
         ranks=None if ranks is None else whole_numbers(ranks, "ranks"),
         threshold=threshold,
         max_frames=max_frames,

@@ -21,7 +21,7 @@ from wellposed.datasets.lpips import fetch_lpips, lpips_weights
 from wellposed.datasets.pictures import Pictures
 from wellposed.datasets.recipe import Recipe
 from wellposed.errors import InputError
-from wellposed.io import Picture, Stack, Table
+from wellposed.io import Cube, Picture, Stack, Table
 
 __all__ = [
     "RECIPES", "Fashion", "Pictures", "Recipe", "cache_folder", "fetch", "fetch_lpips", "load",
@@ -74,13 +74,15 @@ def load(name: Literal["cat"]) -> Picture: ...
 @overload
 def load(name: Literal["walkers", "vtest", "carphone", "lfw-crops"]) -> Stack: ...
 @overload
+def load(name: Literal["indian-pines", "kinetic"]) -> Cube: ...
+@overload
 def load(name: Literal["chlorine"]) -> NDArray[np.float64]: ...
 @overload
 def load(name: Literal["fashion-mnist"]) -> Fashion: ...
 @overload
 def load(name: Literal["gcompris-photographs", "lomiri-photographs"]) -> Pictures: ...
 def load(name: str) -> Any:
-    """Return a data set: a ``Table``, ``Stack``, array, ``Fashion`` or ``Pictures`` (see recipe).
+    """Return a data set, as the recipe reads it: a ``Table``, ``Stack``, ``Cube``, array, ...
 
     Raises
     ------

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from wellposed.datasets.chlorine import read_chlorine
 from wellposed.datasets.fashion import read_fashion
 from wellposed.datasets.pictures import read_gcompris, read_lomiri
 from wellposed.datasets.recipe import Archive, Member, Recipe
-from wellposed.io import Picture, Stack, Table, read_picture, read_stack, read_table
+from wellposed.io import (
+    Cube,
+    Picture,
+    Stack,
+    Table,
+    read_cube,
+    read_picture,
+    read_stack,
+    read_table,
+)
+from wellposed.io.arrays import read_npy
+from wellposed.io.source import Limits
 
 _LINUX = ("--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_28_x86_64")
 _PYTHON = ("--implementation", "cp", "--python-version", "3.11", "--abi", "cp311")
@@ -30,9 +43,26 @@ def _grey(paths: tuple[Path, ...]) -> Stack:
     return read_stack(paths[0], grey=True)
 
 
+def _cube(paths: tuple[Path, ...]) -> Cube:
+    return read_cube(paths[0])
+
+
+def _masked_cube(paths: tuple[Path, ...]) -> Cube:
+    """An array, and another one that is true where it is missing."""
+    values, missing = (read_npy(path, Limits()) for path in paths)
+    return Cube(np.where(missing.astype(bool), np.nan, values))
+
+
 def _quarter(paths: tuple[Path, ...]) -> Stack:
     return read_stack(paths[0], grey=True, scale=4)
 
+
+_TENSORLY = Archive(
+    "wheel",
+    "tensorly",
+    "0.10.0",
+    "90becb3d28023638ec60d19fbf8d87735b4ce1537fe3eb881897d69e107b882d",
+)
 
 RECIPES = (
     Recipe(
@@ -173,6 +203,39 @@ RECIPES = (
             Member(
                 "wntr/library/networks/Net6.inp",
                 "9a2ac6412469d4a5dc6352fc249f0c9841047ad1b908e0b7051faf1b55dcafab",
+            ),
+        ),
+    ),
+    Recipe(
+        "indian-pines",
+        "a hyperspectral picture of fields and woods: rows, columns, 200 bands; radiance counts",
+        (145, 145, 200),
+        "CC-BY-3.0 (Baumgardner, Biehl & Landgrebe), by the BSD-3-Clause wheel that carries it",
+        _cube,
+        _TENSORLY,
+        (
+            Member(
+                "tensorly/datasets/data/Indian_pines_corrected.npy",
+                "8f038e4d81569e38ebfc72a15c9984c150de42580ab260be10a13442e912e451",
+            ),
+        ),
+    ),
+    Recipe(
+        "kinetic",
+        "kinetic fluorescence: samples, excitations, emissions, times; with cells that were never "
+        "measured",
+        (64, 12, 10, 60),
+        "available for public use, by the BSD-3-Clause wheel that carries it",
+        _masked_cube,
+        _TENSORLY,
+        (
+            Member(
+                "tensorly/datasets/data/Kinetic.npy",
+                "1d0bceb65e80631bcbe505e06f1bf5a446eaa4e8c9c5c8f56833b97ad9b908bf",
+            ),
+            Member(
+                "tensorly/datasets/data/Kinetic_missing.npy",
+                "18b84f5a2882e8249f048d1df3e2cb48563f5334abc11f63facca945b70a9ea8",
             ),
         ),
     ),

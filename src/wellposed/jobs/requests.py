@@ -12,7 +12,7 @@ from wellposed.jobs.bounds import between, whole
 from wellposed.jobs.pictures import CalibrateJob, RecoverJob
 
 Layout = Literal["auto", "triplets", "wide"]
-Layering = Literal["matrix", "tensor"]
+Layering = Literal["matrix", "tensor", "unrolled"]
 
 
 @dataclass(frozen=True)
@@ -138,9 +138,13 @@ class SeparateJob:
     rank
         Rank of the background in time, >= 1; None chooses it by hold-out.
     method
-        "matrix": a frame a column; "tensor": Tucker form, sides and colour kept apart.
+        "matrix": a frame a column; "tensor": Tucker form, sides and colour kept apart;
+        "unrolled": the same in a fixed number of steps, which ``tune`` chooses.
     ranks
-        Tensor method: ranks of height, width (and colour); None keeps them full.
+        Tensor methods: ranks of height, width (and colour); None keeps them full.
+    tune
+        "unrolled": "self" tunes thresholds and step on this stack, "none" takes the usual ones,
+        anything else is the path of a net.safetensors that an earlier run wrote.
     threshold
         How far a pixel must be from the background to count as foreground, > 0, in the units
         of the frames (pictures and videos: 0 black to 1 white); None: 5 times the robust
@@ -168,6 +172,7 @@ class SeparateJob:
     rank: int | None = None
     method: Layering = "matrix"
     ranks: tuple[int, ...] | None = None
+    tune: str = "self"
     threshold: float | None = None
     max_frames: int | None = None
     stride: int = 1

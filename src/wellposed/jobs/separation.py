@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wellposed.checks import require
 from wellposed.io import Stack, write_arrays
 from wellposed.jobs.background import Trial, choose_rank, chosen
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
@@ -17,6 +19,9 @@ from wellposed.jobs.previews import Layered, write_previews
 from wellposed.jobs.requests import SeparateJob
 from wellposed.lowrank.robust_pca import TO_SIGMA, Soft
 from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
+from wellposed.lowrank.tuning import SharedNumbers, frozen, tune
+from wellposed.lowrank.tuning import Stack as TuningStack
+from wellposed.lowrank.unrolled import UnrolledRobustPCA
 from wellposed.multilinear import check_ranks
 from wellposed.operators.entries import Entries
 from wellposed.operators.generic import Identity
@@ -26,7 +31,11 @@ from wellposed.priors.tucker import LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.result import Recovery
 from wellposed.result_tensor import TensorRecovery
+from wellposed.store import load_tree, save_tree
 
+LAYERS = 25  # of the unrolled method
+TUNING = 30  # steps of tuning
+TUNED_ON = 300_000  # pixel values, about
 RATIO = 0.8  # decay of the tensor method's threshold, as of the matrix method's
 SIGMAS = 5.0
 LEAST = 0.01  # of the frames' range: what is smaller is not called foreground
@@ -122,10 +131,40 @@ def _fit_tensor(
     ranks = (rank, *(job.ranks or sides))
     check_ranks(ranks, frames.shape)
     moving = tuple(k for k, r in enumerate(ranks) if r < frames.shape[k])
-    method = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
-    problem = _problem(torch.from_numpy(frames))
-    found: TensorRecovery = bench.fit("fit", problem, LowTuckerPlusSparse(ranks), method)
+    prior = LowTuckerPlusSparse(ranks)
+    method: Any = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
+    if job.method == "unrolled":
+        method = _net(bench, job, frames, prior, moving)
+        save_tree(bench.folder / "net.safetensors", method)
+    found: TensorRecovery = bench.fit("fit", _problem(torch.from_numpy(frames)), prior, method)
     return found
+
+
+def _net(
+    bench: Bench,
+    job: SeparateJob,
+    frames: NDArray[np.float32],
+    prior: LowTuckerPlusSparse,
+    moving: tuple[int, ...],
+) -> UnrolledRobustPCA:
+    """Tune the unrolled method on a thinned copy of the stack, or take another's numbers."""
+    numbers = SharedNumbers(LAYERS, modes=moving)
+    if job.tune == "none":
+        return frozen(numbers.method())
+    if job.tune != "self":
+        net: UnrolledRobustPCA = load_tree(Path(job.tune))
+        require(
+            isinstance(net, UnrolledRobustPCA),
+            f"{job.tune} holds a {type(net).__name__}, expected the numbers of an unrolled method",
+            remedy="take the net.safetensors of an earlier run, or --tune self",
+        )
+        return replace(net, modes=moving)
+    thin = max(1, round((frames.size / TUNED_ON) ** 0.5))
+    part = torch.from_numpy(frames[:, ::thin, ::thin].copy())
+    ranks = tuple(min(r, n) for r, n in zip(prior.ranks, part.shape, strict=True))
+    stack = TuningStack(_problem(part), LowTuckerPlusSparse(ranks))
+    tuned: UnrolledRobustPCA = bench.once("net", lambda: tune(numbers, [stack], TUNING))
+    return replace(tuned, modes=moving)
 
 
 def _described(job: SeparateJob, stack: Stack, frames: NDArray[np.float32]) -> dict[str, Any]:

@@ -72,9 +72,14 @@ class Scheduled:
     ratio: float | Tensor = 0.9
 
     def __post_init__(self) -> None:
-        within(float(self.start), "start", 0, open_low=True)
-        within(float(self.first), "first", 0, open_low=True)
-        within(float(self.ratio), "ratio", 0, 1, open_low=True)
+        within(plain(self.start), "start", 0, open_low=True)
+        within(plain(self.first), "first", 0, open_low=True)
+        within(plain(self.ratio), "ratio", 0, 1, open_low=True)
+
+
+def plain(value: float | Tensor) -> float:
+    """Return a number, also of a tensor that carries gradients."""
+    return float(value.detach()) if isinstance(value, Tensor) else value
 
 
 class Plan(NamedTuple):
@@ -140,7 +145,7 @@ class TensorRobustPCA:
     needs: ClassVar[str] = "all or some entries of a tensor"
 
     def __post_init__(self) -> None:
-        within(float(self.step_size), "step_size", 0, 1, open_low=True)
+        within(plain(self.step_size), "step_size", 0, 1, open_low=True)
         require(
             isinstance(self.threshold, (Soft, Scheduled)),
             f"threshold is {self.threshold!r}, expected Soft() or Scheduled(start, first)",
