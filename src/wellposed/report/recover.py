@@ -209,6 +209,8 @@ def _mixing(summary: Mapping[str, Any]) -> Section:
     facts.append(("Denoiser evaluations for each draw", number(cost["denoiser"])))
     if cost["gradient"]:
         facts.append(("Gradients of the log-likelihood", number(round(cost["gradient"]))))
+    if cost.get("jacobian"):
+        facts.append(("Derivatives of the denoiser", number(round(cost["jacobian"]))))
     if cost["likelihood"]:
         facts.append(("Log-likelihoods", number(round(cost["likelihood"]))))
     if settings["acceptance"] is not None:
