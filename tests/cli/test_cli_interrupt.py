@@ -102,20 +102,20 @@ def test_ctrl_c_while_choosing_ends_with_code_4_and_resumes(place, monkeypatch, 
     assert main(["resume", str(folder)]) == 0  # a finished run is read back
 
 
-def test_a_termination_request_is_an_interruption(monkeypatch, capsys):
+def test_a_termination_request_is_an_interruption(place, monkeypatch, capsys):
     def terminated(*_, **__):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(1)
 
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("wellposed.jobs.complete.complete", terminated)
-    assert main(["complete", "x.csv"]) == 130
+    assert main(["complete", str(place / "noisy.csv")]) == 130
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_ctrl_c_before_anything_is_written(monkeypatch, capsys):
+def test_ctrl_c_before_anything_is_written(place, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wellposed.jobs.complete.complete", interrupted)
-    assert main(["complete", "x.csv"]) == 130
+    assert main(["complete", str(place / "noisy.csv")]) == 130

@@ -15,7 +15,7 @@ from wellposed.jobs.again import check
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("demo") / "run"
     start = time.process_time()
-    assert main(["demo", "--out", str(place), "--budget", "8"]) == 0
+    assert main(["demo", "--out", str(place), "--budget", "40"]) == 0
     assert time.process_time() - start < 30
     return place
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from wellposed.datasets.debian_copyright import Notice, Owned, notice_of, paragraphs
 from wellposed.datasets.qt_resource import files_in
@@ -84,6 +83,8 @@ def _free(
     notice = notice_of(name, known, any_suffix=any_suffix)
     if notice is None or not notice.free:
         return
+    from PIL import Image  # loaded only where a picture is read
+
     with decoding(path, "a picture"), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         if min(image.size) >= SMALLEST:
             yield Picture(name, np.asarray(image.convert("RGB")), notice)

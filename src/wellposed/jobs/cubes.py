@@ -60,7 +60,7 @@ def complete_cube(
     >>> folder = Path(tempfile.mkdtemp())
     >>> a, b, c = np.arange(1.0, 9), np.arange(1.0, 8), np.arange(1.0, 7)
     >>> cube = a[:, None, None] * b[:, None] * c
-    >>> np.save(folder / "cube.npy", np.where(np.arange(336).reshape(cube.shape) % 3, cube, np.nan))
+    >>> np.save(folder / "cube.npy", np.where(np.arange(336).reshape(cube.shape) % 5, cube, np.nan))
     >>> job = CompleteCubeJob(str(folder / "cube.npy"), ranks=(1, 1, 1), tol=1e-9)
     >>> done = complete_cube(job, folder / "run")
     >>> done.status, bool(np.allclose(np.load(folder / "run" / "completed.npy"), cube))

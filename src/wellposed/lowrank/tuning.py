@@ -64,7 +64,7 @@ class SharedNumbers(nn.Module):
     --------
     >>> numbers = SharedNumbers(20, step_size=0.5)
     >>> net = numbers.method()
-    >>> len(net.thresholds), round(float(net.step_sizes[0]), 6)
+    >>> len(net.thresholds), round(net.step_sizes[0].item(), 6)
     (20, 0.5)
     """
 

@@ -35,8 +35,9 @@ def couplings(shape: Shape, sweeps: int, tail: int, high: float, low: float) -> 
     ----------
     shape
         "log": a tenth of the sweeps at ``high``, then log-uniform to ``low``, the last ``tail``
-        sweeps at ``low``. "published": a quarter at ``high``, the rest log-uniform to ``low``.
-        "constant": all at ``high``. "diminishing": high / (k + 1), never below ``low``.
+        sweeps at ``low``. "published": a quarter at ``high``, the rest log-uniform from ``high``
+        to ``low``. "constant": all at ``high``. "diminishing": high / (k + 1), never below
+        ``low``.
     sweeps, tail
         Number of sweeps, and how many of them are at ``low`` in the end.
     high, low
@@ -56,7 +57,9 @@ def couplings(shape: Shape, sweeps: int, tail: int, high: float, low: float) -> 
     hold = sweeps // 4 if shape == "published" else math.ceil(HOLD * sweeps)
     end = 0 if shape == "published" else tail
     descent = sweeps - hold - end
-    falling = [high * (low / high) ** ((k + 1) / descent) for k in range(descent)]
+    first = 0 if shape == "published" else 1  # its descent begins with eta_max once more
+    last = descent - 1 + first
+    falling = [high * (low / high) ** ((k + first) / last) for k in range(descent)]
     return (*(high,) * hold, *falling, *(low,) * end)
 
 
