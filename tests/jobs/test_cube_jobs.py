@@ -125,4 +125,5 @@ def test_a_tuned_net_is_saved_and_serves_another_run(tmp_path):
     found = [np.load(tmp_path / run / "separated.npz")["mask"] for run in ("one", "two")]
     assert np.array_equal(*found)
     assert 2 * (found[0] & mask).sum() / (found[0].sum() + mask.sum()) > 0.95
-    assert main([*words, "--tune", path]) == 2
+    assert main([*words, "--tune", path, "--out", str(tmp_path / "three")]) == 2
+    assert not (tmp_path / "three").exists()

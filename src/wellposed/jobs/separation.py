@@ -61,10 +61,13 @@ def separate_stack(
 ) -> Done:
     """Separate a stack that was read and checked; see ``jobs.separate``."""
     limits = Limits(job.steps, job.tol, job.seed, progress, checkpoint_seconds)
-    return carry_out(job, out, limits, lambda bench: _work(bench, job, stack))
+    given = _given_net(job)  # refused, if need be, before there is a folder
+    return carry_out(job, out, limits, lambda bench: _work(bench, job, stack, given))
 
 
-def _work(bench: Bench, job: SeparateJob, stack: Stack) -> dict[str, Any]:
+def _work(
+    bench: Bench, job: SeparateJob, stack: Stack, given: UnrolledRobustPCA | None
+) -> dict[str, Any]:
     frames = in_units(stack)
     matrix = torch.from_numpy(frames.reshape(len(frames), -1).T.copy())
     trials: tuple[Trial, ...] = ()
@@ -75,7 +78,7 @@ def _work(bench: Bench, job: SeparateJob, stack: Stack) -> dict[str, Any]:
         recovery = bench.fit("fit", _problem(matrix), LowRankPlusSparse(rank), None)
         background = recovery.signal.T
     else:
-        recovery = _fit_tensor(bench, job, frames, rank)
+        recovery = _fit_tensor(bench, job, frames, rank, given)
         background = recovery.signal
     layers = take_apart(frames, background, job.threshold)
     arrays = {name: getattr(layers, name) for name in ("background", "foreground", "mask")}
@@ -124,7 +127,11 @@ def _problem(signal: Tensor) -> Problem:
 
 
 def _fit_tensor(
-    bench: Bench, job: SeparateJob, frames: NDArray[np.float32], rank: int
+    bench: Bench,
+    job: SeparateJob,
+    frames: NDArray[np.float32],
+    rank: int,
+    given: UnrolledRobustPCA | None,
 ) -> TensorRecovery:
     """Fit a background of low rank in time; modes of full rank keep their factors."""
     sides = frames.shape[1:]
@@ -134,10 +141,23 @@ def _fit_tensor(
     prior = LowTuckerPlusSparse(ranks)
     method: Any = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
     if job.method == "unrolled":
-        method = _net(bench, job, frames, prior, moving)
+        method = _net(bench, job, frames, prior, moving, given)
         save_tree(bench.folder / "net.safetensors", method)
     found: TensorRecovery = bench.fit("fit", _problem(torch.from_numpy(frames)), prior, method)
     return found
+
+
+def _given_net(job: SeparateJob) -> UnrolledRobustPCA | None:
+    """Read the numbers of another run, where its file was named."""
+    if job.method != "unrolled" or job.tune in ("self", "none"):
+        return None
+    net: UnrolledRobustPCA = load_tree(Path(job.tune))
+    require(
+        isinstance(net, UnrolledRobustPCA),
+        f"{job.tune} holds a {type(net).__name__}, expected the numbers of an unrolled method",
+        remedy="take the net.safetensors of an earlier run, or --tune self",
+    )
+    return net
 
 
 def _net(
@@ -146,19 +166,14 @@ def _net(
     frames: NDArray[np.float32],
     prior: LowTuckerPlusSparse,
     moving: tuple[int, ...],
+    given: UnrolledRobustPCA | None,
 ) -> UnrolledRobustPCA:
     """Tune the unrolled method on a thinned copy of the stack, or take another's numbers."""
     numbers = SharedNumbers(LAYERS, modes=moving)
     if job.tune == "none":
         return frozen(numbers.method())
-    if job.tune != "self":
-        net: UnrolledRobustPCA = load_tree(Path(job.tune))
-        require(
-            isinstance(net, UnrolledRobustPCA),
-            f"{job.tune} holds a {type(net).__name__}, expected the numbers of an unrolled method",
-            remedy="take the net.safetensors of an earlier run, or --tune self",
-        )
-        return replace(net, modes=moving)
+    if given is not None:
+        return replace(given, modes=moving)
     thin = max(1, round((frames.size / TUNED_ON) ** 0.5))
     part = torch.from_numpy(frames[:, ::thin, ::thin].copy())
     ranks = tuple(min(r, n) for r, n in zip(prior.ranks, part.shape, strict=True))
