@@ -83,7 +83,11 @@ def test_annealed_it_comes_near_the_posterior(proximal):
 
 
 def test_one_bit_data():
-    """Truth by importance sampling; two true sets of 4096 draws are 0.010 apart."""
+    """Truth by importance sampling; two true sets of 4096 draws are 0.010 apart.
+
+    The bound is no law: of the mixtures of seeds 71101 to 71106 five stay below it (0.014 to
+    0.018) and one does not (0.027, its floor 0.013).
+    """
     prior, problem = one_bit()
     found = wp.recover(problem, prior, wp.DPnP(100, moves=5), draws=4096, seed=1)
     truth = [by_importance(prior, problem, 4096, seed) for seed in (11, 12)]
