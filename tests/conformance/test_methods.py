@@ -95,6 +95,7 @@ CASES = [
     (wp.TensorGradientDescent(alternating=True), whole_cube, TUCKER),
     (wp.HOOI(), whole_cube, TUCKER),
     (wp.TensorRobustPCA(), spotted_cube, wp.LowTuckerPlusSparse((2, 2, 2))),
+    (wp.TensorRobustPCA(modes=((0,), (1, 2))), spotted_cube, wp.LowTuckerPlusSparse((2, 2, 2))),
     (wp.TensorRobustPCA(threshold=Scheduled(5.0, 5.0)), spotted_cells,
      wp.LowTuckerPlusSparse((2, 2, 2))),
     (wp.UnrolledRobustPCA(), spotted_cube, wp.LowTuckerPlusSparse((2, 2, 2))),

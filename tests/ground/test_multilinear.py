@@ -81,7 +81,7 @@ def test_slopes_are_those_of_autograd(sides, ranks):
 @every
 def test_grams_are_those_of_the_kronecker_form(sides, ranks):
     t = tucker(sides, ranks)
-    grams = [u.T @ u for u in t.factors]
+    grams = {k: u.T @ u for k, u in enumerate(t.factors)}
     for k in range(len(sides)):
         others = [u for j, u in enumerate(t.factors) if j != k]
         wide = others[0]

@@ -5,10 +5,11 @@ import pytest
 import torch
 from tensor_cases import Case, coordinates, planned, run, steps_to, truth
 from test_tensor_scaled_gd import formed, unfolded
+from torch.utils.flop_counter import FlopCounterMode
 
 import wellposed as wp
 from wellposed.lowrank.tensor_robust_pca import Scheduled
-from wellposed.multilinear import Tucker, dense
+from wellposed.multilinear import Tucker, dense, mode_product
 from wellposed.rng import Stream
 
 
@@ -107,10 +108,75 @@ def test_modes_that_do_not_move_keep_their_start():
     assert held.trace.error[-1] > 1e-3
 
 
+def test_modes_in_turns_move_one_after_the_other():
+    case = corrupted(9, 2, 3, 0.1, 1)
+    method = wp.TensorRobustPCA(0.25, Scheduled(0.5, 0.02, 0.8), modes=((2,), (0, 1)))
+    plan, state = planned(method, case)
+    for turn, zeta in (((2,), 0.02), ((0, 1), 0.016), ((2,), 0.0128)):
+        numpy = [u.numpy() for u in state.factors]
+        want = reference(case.problem.y.numpy(), state.core.numpy(), numpy, 0.25, zeta)
+        new = method.step(plan, state)
+        assert np.allclose(new.core, want[0], rtol=0, atol=1e-12)
+        for k in range(3):
+            moved = np.allclose(new.factors[k], want[k + 1], rtol=0, atol=1e-12)
+            assert (moved, torch.equal(new.factors[k], state.factors[k])) == (
+                k in turn,
+                k not in turn,
+            )
+        state = new
+
+
+def full_mode_case(n=20):
+    stream, ranks = Stream(9), (n, 2, 2)
+    factors = [torch.linalg.qr(stream.normal((n, r), f"{k}"))[0] for k, r in enumerate(ranks)]
+    tensor = Tucker(stream.normal(ranks, "core"), tuple(factors))
+    full = dense(tensor)
+    y = full + (stream.uniform(full.shape, "where") < 0.1) * full.abs().mean()
+    prior = wp.LowTuckerPlusSparse(ranks)
+    return Case(wp.Problem(y, wp.operators.Identity((n,) * 3)), prior, tensor)
+
+
+def test_a_fixed_mode_of_full_rank_takes_no_part_in_products():
+    case, method = full_mode_case(), wp.TensorRobustPCA(modes=(1, 2))
+    plan, state = planned(method, case)
+    assert plan.still == (0,)
+    turn = torch.linalg.qr(Stream(1).normal((20, 20), "turn"))[0]
+    other = Tucker(mode_product(state.core, turn.mT, 0), (turn, *state.factors[1:]))
+    other = state._replace(core=other.core, factors=other.factors)
+
+    def after(plan, state):
+        for _ in range(5):
+            state = method.step(plan, state)
+        return dense(Tucker(state.core, state.factors))
+
+    wanted = after(plan._replace(still=()), other)  # the same tensor in another basis
+    assert torch.allclose(after(plan, state), wanted, rtol=0, atol=1e-12)
+    assert not torch.allclose(after(plan, other), wanted, rtol=0, atol=1e-3)  # no identity there
+
+
+def test_selective_steps_do_less():
+    """The floor on n^3 cells, r columns: 2 n^3 r to form T, as many for each look at E."""
+    case, n, r = full_mode_case(60), 60, 2
+    counts = []
+    for modes in (None, (1, 2), ((1,), (2,))):
+        method = wp.TensorRobustPCA(modes=modes)
+        plan, state = planned(method, case)
+        with FlopCounterMode(display=False) as counter:
+            method.step(plan, state)
+        counts.append(counter.get_total_flops())
+    every, two, turns = counts
+    assert every > two > turns
+    assert two < 1.15 * 3 * 2 * n**3 * r
+    assert turns < 1.15 * 2 * 2 * n**3 * r
+    slow, fast = wp.TensorRobustPCA(), wp.TensorRobustPCA(0.6, modes=((1,), (2,)))
+    assert run(case, fast, 60).trace.error[-1] <= 2 * run(case, slow, 60).trace.error[-1]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"modes": (0, 3)}, "modes is"),
+        ({"modes": ((0, 1), (1,))}, "modes is"),
         ({"modes": (1, 1)}, "modes is"),
         ({"threshold": 0.1}, "threshold is"),
         ({"step_size": 2.0}, "step_size is"),

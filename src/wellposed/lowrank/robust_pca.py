@@ -279,7 +279,17 @@ def spent_on_one_line(pair: Factors) -> Tensor:
 
 
 def spread(values: Tensor) -> Tensor:
-    """Return a robust standard deviation (from the median of |x|) of an even subsample, 0-d.
+    """Return a robust standard deviation (from the median of |x|) of an even subsample, 0-d."""
+    return deviation(sampled(values))
+
+
+def deviation(sizes: Tensor) -> Tensor:
+    """Return the standard deviation of a Gaussian with these absolute values, 0-d."""
+    return TO_SIGMA * sizes.median() if sizes.numel() else sizes.new_zeros(())
+
+
+def sampled(values: Tensor) -> Tensor:
+    """Return |x| of an even subsample, one-dimensional.
 
     Exact zeros, which stand for cells that were not observed, do not count.
     """
@@ -288,8 +298,8 @@ def spread(values: Tensor) -> Tensor:
     while math.gcd(stride, values.shape[-1]) > 1:  # or only a few columns would be seen
         stride -= 1
     size = flat[::stride].abs()
-    size = size[size > 0]
-    return TO_SIGMA * size.median() if size.numel() else values.new_zeros(())
+    seen = size > 0
+    return size if bool(seen.all()) else size[seen]
 
 
 def relative_decrease(old: Tensor, new: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor
 from wellposed.checks import within
 from wellposed.lowrank.tensor_scaled_gd import scaled
 from wellposed.lowrank.tensor_setting import TensorSetting, read_tensor_task, tensor_start
-from wellposed.multilinear import Slopes, Tucker, norm, unfold
+from wellposed.multilinear import Slopes, Tucker, unfold
 from wellposed.rng import Stream
 from wellposed.task import Reading, Task
 
@@ -91,14 +91,13 @@ class TensorGradientDescent:
         old = Tucker(state.core, state.factors)
         off = plan.operator.residual(old, plan.y)
         found = plan.operator.slopes(off, old, range(len(old.factors)))
-        length = scaled(found, old).length / plan.gain
+        towards = scaled(found, old)
+        change = self.step_size / plan.gain * towards.length / towards.size
         if self.alternating:
             new = self._in_turn(plan, old, state.sizes, found)
         else:
             new = self._moved(plan, old, state.sizes, found, core=True)
-        return State(
-            *new, state.sizes, off.norm() / plan.y_norm, self.step_size * length / norm(old)
-        )
+        return State(*new, state.sizes, off.norm() / plan.y_norm, change)
 
     def read(self, plan: TensorSetting, state: State) -> Reading:
         """Return core and factors and how well those before them fitted."""

@@ -22,6 +22,7 @@ Fails      too few entries for the start to see the smallest direction (few entr
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
@@ -31,7 +32,7 @@ from torch import Tensor
 from wellposed.checks import within
 from wellposed.linalg import cholesky, gram
 from wellposed.lowrank.tensor_setting import TensorSetting, read_tensor_task, tensor_start
-from wellposed.multilinear import Slopes, Tucker, expand, mode_gram, norm
+from wellposed.multilinear import Slopes, Tucker, expand, mode_gram
 from wellposed.rng import Stream
 from wellposed.task import Reading, Task
 
@@ -51,6 +52,7 @@ class Scaled(NamedTuple):
     core: Tensor
     factors: dict[int, Tensor]
     length: Tensor  # 0-d: scaled metric of Z
+    size: Tensor  # 0-d: ||T||
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class TensorScaledGD:
         found = plan.operator.slopes(off, old, range(len(old.factors)))
         towards = scaled(found, old, (self.damping * size) ** 2 / plan.gain)
         new = self._project(moved(old, towards, self.step_size / plan.gain))
-        change = self.step_size / plan.gain * towards.length / norm(old)
+        change = self.step_size / plan.gain * towards.length / towards.size
         return State(*new, size / plan.y_norm, change)
 
     def read(self, plan: TensorSetting, state: State) -> Reading:
@@ -133,21 +135,25 @@ class TensorScaledGD:
         return tucker if self.projection is None else project_rows(tucker, self.projection)
 
 
-def scaled(found: Slopes, tucker: Tucker, damping: float | Tensor = 0.0) -> Scaled:
-    """Return the slopes times the inverse (damped) Grams, and their scaled length."""
+def scaled(
+    found: Slopes, tucker: Tucker, damping: float | Tensor = 0.0, fixed: Collection[int] = ()
+) -> Scaled:
+    """Return the slopes times the inverse (damped) Grams, and their scaled length.
+
+    The factors of the modes ``fixed`` have orthonormal columns: their Grams are known.
+    """
     core, factors = tucker
-    grams = [gram(factor) for factor in factors]
-    lower = [cholesky(g) for g in grams]
-    towards, squared = {}, core.new_zeros(())
+    grams = {k: gram(factor) for k, factor in enumerate(factors) if k not in fixed}
+    inverses = {k: torch.cholesky_inverse(cholesky(g)) for k, g in grams.items()}
+    to_core = expand(found.core, inverses, skip=fixed)
+    squared, energy = (found.core * to_core).sum(), core.square().sum()
+    towards = {}
     for k, slope in found.factors.items():
         h = mode_gram(core, grams, k)
-        h = h + damping * torch.cholesky_inverse(lower[k])
-        towards[k] = solved(slope, cholesky(h))
+        energy = (h * grams[k]).sum()  # ||T||^2, by whichever mode
+        towards[k] = solved(slope, cholesky(h + damping * inverses[k]))
         squared = squared + (slope * towards[k]).sum()
-    inverses = [torch.cholesky_inverse(low) for low in lower]
-    to_core = expand(found.core, inverses)
-    squared = squared + (found.core * to_core).sum()
-    return Scaled(to_core, towards, squared.clamp_min(0).sqrt())
+    return Scaled(to_core, towards, squared.clamp_min(0).sqrt(), energy.clamp_min(0).sqrt())
 
 
 def solved(right_side: Tensor, lower: Tensor) -> Tensor:
@@ -170,7 +176,7 @@ def project_rows(tucker: Tucker, multiple: float) -> Tucker:
     Row i of U_k is multiplied by min(1, B / ||row i of M_k(T)||), all factors from the old
     tensor, with B ``multiple`` times the root mean square of the rows.
     """
-    grams = [gram(factor) for factor in tucker.factors]
+    grams = {k: gram(factor) for k, factor in enumerate(tucker.factors)}
     factors = []
     for k, factor in enumerate(tucker.factors):
         energy = ((factor @ mode_gram(tucker.core, grams, k)) * factor).sum(1).clamp_min(0)

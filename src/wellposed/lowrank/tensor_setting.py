@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from wellposed.checks import require
@@ -67,7 +68,12 @@ def read_tensor_task(task: Task, who: str) -> TensorSetting:
 def tensor_start(setting: TensorSetting) -> Tucker:
     """Return the spectral start: orthonormal factors, and the core that they see."""
     operator, y, gain, ranks = setting.operator, setting.y, setting.gain, setting.ranks
-    factors = tuple(operator.mode_basis(y, k, rank) for k, rank in enumerate(ranks))
-    none = Tucker(y.new_zeros(ranks), factors)
-    core = operator.slopes(y, none, ()).core / gain
+    whole = [k for k, rank in enumerate(ranks) if rank == operator.shape_in[k]]
+    factors = tuple(
+        torch.eye(rank, dtype=y.dtype, device=y.device)  # any basis of the whole space will do
+        if k in whole
+        else operator.mode_basis(y, k, rank)
+        for k, rank in enumerate(ranks)
+    )
+    core = operator.slopes(y, Tucker(y.new_zeros(ranks), factors), (), whole).core / gain
     return Tucker(core.contiguous(), factors)

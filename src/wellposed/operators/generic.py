@@ -6,6 +6,7 @@ Matrix     y = A x on vectors, A dense or sparse; A* y = Re(A^H y), since signal
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -92,9 +93,9 @@ class MatrixIdentity(DenseProducts, Identity):
 class TensorIdentity(DenseTensorProducts, Identity):
     """Full observation of a tensor."""
 
-    def residual(self, tucker: Tucker, y: Tensor) -> Tensor:
+    def residual(self, tucker: Tucker, y: Tensor, still: Collection[int] = ()) -> Tensor:
         """Return T - y, subtracted in place."""
-        return dense(tucker).sub_(y)
+        return dense(tucker, still).sub_(y)
 
 
 @dataclass(frozen=True, eq=False)

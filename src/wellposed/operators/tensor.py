@@ -5,7 +5,8 @@
     slopes(e, T, modes)  derivatives of <A*(e), T> by core and factors
     mode_basis(y, k, r)  leading r directions of mode k, from an estimate of M_k(T) M_k(T)^T
 
-which is all that the low-rank tensor methods ask for.
+which is all that the low-rank tensor methods ask for. ``still`` names modes whose factor is the
+identity, so that products with it may be left out.
 """
 
 from __future__ import annotations
@@ -32,15 +33,17 @@ class TensorOperator(LinearOperator):
         """Return A(T), shape_out."""
 
     @abstractmethod
-    def slopes(self, residual: Tensor, tucker: Tucker, modes: Collection[int]) -> Slopes:
+    def slopes(
+        self, residual: Tensor, tucker: Tucker, modes: Collection[int], still: Collection[int] = ()
+    ) -> Slopes:
         """Return the derivatives of <A*(residual), T> by the core and the factors of ``modes``."""
 
     @abstractmethod
     def mode_basis(self, y: Tensor, mode: int, rank: int) -> Tensor:
         """Return orthonormal leading directions of mode ``mode`` of the signal, [n, rank]."""
 
-    def residual(self, tucker: Tucker, y: Tensor) -> Tensor:
-        """Return A(T) - y, shape_out."""
+    def residual(self, tucker: Tucker, y: Tensor, still: Collection[int] = ()) -> Tensor:
+        """Return A(T) - y, shape_out, new in memory."""
         return self.on_tucker(tucker) - y
 
     def canonical(self, y: Tensor) -> tuple[TensorOperator, Tensor]:
@@ -55,9 +58,11 @@ class DenseTensorProducts(TensorOperator):
         """Return A(T), shape_out."""
         return self.forward(dense(tucker)[None])[0]
 
-    def slopes(self, residual: Tensor, tucker: Tucker, modes: Collection[int]) -> Slopes:
+    def slopes(
+        self, residual: Tensor, tucker: Tucker, modes: Collection[int], still: Collection[int] = ()
+    ) -> Slopes:
         """Return the derivatives of <A*(residual), T> by the core and the factors of ``modes``."""
-        return slopes(self.backward(residual[None])[0], tucker, modes)
+        return slopes(self.backward(residual[None])[0], tucker, modes, done=still)
 
     def mode_basis(self, y: Tensor, mode: int, rank: int) -> Tensor:
         """Return the leading left singular vectors of the unfolding of A*(y)."""

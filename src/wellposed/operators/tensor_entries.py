@@ -129,7 +129,9 @@ class TensorEntries(TensorOperator):
         """Return the values of T at the observed cells, in bounded memory."""
         return at(tucker, self.indices)
 
-    def slopes(self, residual: Tensor, tucker: Tucker, modes: Collection[int]) -> Slopes:
+    def slopes(
+        self, residual: Tensor, tucker: Tucker, modes: Collection[int], still: Collection[int] = ()
+    ) -> Slopes:
         """Return the derivatives of <A*(residual), T> by the core and the factors of ``modes``."""
         return self._fibres.slopes(self._in_order(residual), tucker, modes)
 
@@ -231,7 +233,7 @@ class FibreEntries(TensorOperator):
         """Return the values of T at the observed cells."""
         return self.cells.on_factors(self.rows(tucker), tucker.factors[self.leaf])
 
-    def residual(self, tucker: Tucker, y: Tensor) -> Tensor:
+    def residual(self, tucker: Tucker, y: Tensor, still: Collection[int] = ()) -> Tensor:
         """Fuse product, sampling and subtraction into one kernel."""
         values: Tensor = self.cells.misfit(
             self.rows(tucker), tucker.factors[self.leaf], y
@@ -250,7 +252,9 @@ class FibreEntries(TensorOperator):
             out[part] = products(self._factor_rows(factors, part)) @ flat
         return out
 
-    def slopes(self, residual: Tensor, tucker: Tucker, modes: Collection[int]) -> Slopes:
+    def slopes(
+        self, residual: Tensor, tucker: Tucker, modes: Collection[int], still: Collection[int] = ()
+    ) -> Slopes:
         """Return the derivatives of <A*(residual), T> by the core and the factors of ``modes``."""
         z = self.cells.adjoint_matrix(residual)
         factors = tucker.factors
@@ -344,13 +348,15 @@ class MaskedTensor(DenseTensorProducts):
         """Set unobserved cells to zero."""
         return y * self.mask
 
-    def residual(self, tucker: Tucker, y: Tensor) -> Tensor:
+    def residual(self, tucker: Tucker, y: Tensor, still: Collection[int] = ()) -> Tensor:
         """Subtract; y is zero outside the mask."""
-        return dense(tucker).sub_(y).mul_(self.mask)
+        return dense(tucker, still).sub_(y).mul_(self.mask)
 
-    def slopes(self, residual: Tensor, tucker: Tucker, modes: Collection[int]) -> Slopes:
+    def slopes(
+        self, residual: Tensor, tucker: Tucker, modes: Collection[int], still: Collection[int] = ()
+    ) -> Slopes:
         """Contract the residual, which is zero outside the mask."""
-        return slopes(residual, tucker, modes)
+        return slopes(residual, tucker, modes, done=still)
 
     def mode_basis(self, y: Tensor, mode: int, rank: int) -> Tensor:
         """Return leading eigenvectors of the Gram with its diagonal times p."""
