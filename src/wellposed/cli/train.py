@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     flips: bool | None = None,
     rate: float = 1e-3,
     decay: float = 0.35,
+    optimizer: Literal["adamw", "sgd", "muon"] = "adamw",
     level_mean: float = -1.2,
     level_std: float = 1.2,
     sigma_data: float | None = None,
@@ -55,6 +57,8 @@ def train(
         Largest learning rate.
     decay
         Share of the steps over which the rate falls to zero.
+    optimizer
+        muon orthogonalises the steps of hidden weights: usually further in the same time.
     level_mean
         Mean of the logarithm of the noise levels.
     level_std
@@ -77,8 +81,8 @@ def train(
     from wellposed.jobs.requests import TrainJob
 
     job = TrainJob(
-        data, network, steps, minutes, batch, crops, largest, flips, rate, decay, level_mean,
-        level_std, sigma_data, holdout, half, start, seed,
+        data, network, steps, minutes, batch, crops, largest, flips, rate, decay,
+        optimizer, level_mean, level_std, sigma_data, holdout, half, start, seed,
     )  # fmt: skip
     from wellposed.jobs.train import train as carry_out
 

@@ -252,7 +252,10 @@ class TrainJob:
     flips
         Mirror half of the images; None mirrors crops of pictures, and nothing else.
     rate, decay
-        Largest rate of AdamW, > 0; share of the steps over which it falls to 0, in [0, 1].
+        Largest rate of the optimizer, > 0; share of the steps over which it falls to 0, in
+        [0, 1].
+    optimizer
+        "adamw", "muon" or "sgd".
     level_mean, level_std
         Of the logarithm of the noise levels in training; level_std > 0.
     sigma_data
@@ -289,6 +292,7 @@ class TrainJob:
     flips: bool | None = None
     rate: float = 1e-3
     decay: float = 0.35
+    optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
     level_mean: float = -1.2
     level_std: float = 1.2
     sigma_data: float | None = None

@@ -171,6 +171,7 @@ def _session(
         steps=job.steps if job.minutes is None else UNTOLD,
         rate=job.rate,
         decay=job.decay,
+        optimizer=job.optimizer,
         levels=LogNormalLevels(job.level_mean, job.level_std),
         half=job.half,
         seed=job.seed,

@@ -1,7 +1,6 @@
 """Training of any parametric denoiser by denoising score matching.
 
-Update     g = gradient of the mean loss, cut to norm ``clip``; weights <- AdamW(g) or
-           weights - r(step) g;
+Update     g = gradient of the mean loss, cut to norm ``clip``; weights <- optimizer(g, r(step));
            average <- m average + (1 - m) weights,  m = min(ema, (1 + step) / (10 + step))
 Rate       rises over ``warmup`` steps, stays, and falls linearly to 0 over the last share
            ``decay`` of the steps: a longer run shares the constant part of a shorter one.
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, distributed, nn
@@ -24,6 +23,7 @@ from wellposed.checks import require, whole, within
 from wellposed.rng import Stream
 from wellposed.training.data import Source
 from wellposed.training.objective import Levels, LogNormalLevels, loss_of_each
+from wellposed.training.optimizers import Name, Optimizers
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Training:
     steps
         Of the whole run.
     rate
-        Of AdamW, > 0.
+        Of the optimizer, > 0.
     warmup
         Steps over which the rate rises.
     decay
         Share of the steps over which the rate falls to 0, in [0, 1].
     optimizer
-        "adamw", or "sgd": plain gradient steps.
+        "adamw"; "sgd": plain gradient steps; "muon": orthogonal steps for hidden weights.
     weight_decay
-        Of AdamW, >= 0.
+        Of AdamW and Muon, >= 0.
     clip
         Largest norm of a gradient, > 0.
     ema
@@ -60,7 +60,7 @@ class Training:
     rate: float = 1e-3
     warmup: int = 200
     decay: float = 0.35
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Name = "adamw"
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.999
@@ -76,8 +76,8 @@ class Training:
         within(self.weight_decay, "weight_decay", 0)
         require(self.clip > 0, f"clip is {self.clip!r}, expected a number > 0")
         require(
-            self.optimizer in ("adamw", "sgd"),
-            f"optimizer is {self.optimizer!r}, expected 'adamw' or 'sgd'",
+            self.optimizer in get_args(Name),
+            f"optimizer is {self.optimizer!r}, expected one of {', '.join(get_args(Name))}",
         )
         within(self.ema, "ema", 0, 1, open_high=True)
 
@@ -125,17 +125,15 @@ class Trainer:
         self.step = 0
         self.weights = dict(denoiser.named_parameters())
         self.average = {name: w.detach().clone() for name, w in self.weights.items()}
-        self.optimizer = _optimizer(list(self.weights.values()), training)
+        self.optimizer = Optimizers(training.optimizer, self.weights, training.weight_decay)
 
     def advance(self) -> float:
         """Take one step; return its loss."""
         loss = self._loss()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.forget()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.weights.values(), self.training.clip, foreach=True)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.training.rate_at(self.step)
-        self.optimizer.step()
+        self.optimizer.step(self.training.rate_at(self.step))
         self.step += 1
         self._mix()
         return float(loss.detach())
@@ -166,7 +164,7 @@ class Trainer:
             "step": self.step,
             "weights": {name: w.detach() for name, w in self.weights.items()},
             "average": self.average,
-            "moments": {name: dict(self.optimizer.state[w]) for name, w in self.weights.items()},
+            "moments": self.optimizer.moments(),
         }
 
     @torch.no_grad()
@@ -190,17 +188,4 @@ class Trainer:
         for name, w in self.weights.items():
             w.copy_(state["weights"][name])
             self.average[name].copy_(state["average"][name])
-            # Moments take the layout of their weight in memory: sums run in the same order.
-            self.optimizer.state[w] = {
-                key: torch.empty_like(w).copy_(m) if m.shape == w.shape else m.clone()
-                for key, m in state["moments"][name].items()
-            }
-
-
-def _optimizer(weights: list[nn.Parameter], training: Training) -> torch.optim.Optimizer:
-    if training.optimizer == "sgd":
-        return torch.optim.SGD(weights, lr=training.rate, foreach=True)
-    return torch.optim.AdamW(
-        weights, lr=training.rate, betas=(0.9, 0.99), weight_decay=training.weight_decay,
-        foreach=True,
-    )  # fmt: skip
+        self.optimizer.restore(state["moments"])

@@ -16,8 +16,9 @@ def network_named(name: str | None, shape: Shape) -> NetworkConfig:
     ----------
     name
         "unet" (widths 64, 96, 128: 2.4 million parameters), "unet-wide" (80, 112, 128, 128: 3.5
-        million), "dit" (six blocks of width 192 on squares of 2 x 2 pixels: 3.0 million), "mlp"
-        (four blocks of width 128), or None: "unet" for images, "mlp" for vectors.
+        million), "dit" (six blocks of width 192 on squares of 4 x 4 pixels, or of 2 x 2 where 4
+        does not divide the sides: 3.2 million), "mlp" (four blocks of width 128), or None: "unet"
+        for images, "mlp" for vectors.
     shape
         [C, H, W] or [d].
 
@@ -52,7 +53,8 @@ def _config(name: str, shape: Shape) -> NetworkConfig:
     if name == "mlp":
         return MLPConfig(shape[0])
     if name == "dit":
-        return DiTConfig(shape[0], shape[1], shape[2], width=192, heads=6)
+        patch = 4 if shape[1] % 4 == 0 == shape[2] % 4 else 2
+        return DiTConfig(shape[0], shape[1], shape[2], patch, width=192, heads=6)
     if name == "unet":
         return UNetConfig(shape[0], (64, 96, 128), (2, 2, 2), (2, 2, 2))
     return UNetConfig(shape[0])
