@@ -61,8 +61,9 @@ def test_the_evidence_is_the_exact_one():
 
 
 def test_weights_that_are_forgotten_are_seen(monkeypatch):
-    gain = dpnp_smc._gain
-    monkeypatch.setattr(dpnp_smc, "_gain", lambda *rest: 0.5 * gain(*rest))
+    gains = dpnp_smc._gains
+    half = lambda *rest: lambda place: 0.5 * gains(*rest)(place)  # noqa: E731
+    monkeypatch.setattr(dpnp_smc, "_gains", half)
     wrong = []
     for prior, problem in cases():
         found = recovered(prior, problem)

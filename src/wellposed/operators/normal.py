@@ -13,9 +13,11 @@ Solving    1. diagonal, where A* P A is known to be so in some basis (``spectral
 Guarantee  conjugate gradients shrink the error in the norm of Lambda by
            2 ((sqrt(c) - 1) / (sqrt(c) + 1))^k in k steps, c <= 1 + eta^2 ||P^(1/2) A||^2.
 Fails      c far beyond 1 / eps; then the residual says so (``Solved.converged``).
-Smoothing  log N(y; A x, P^-1 + eta^2 A A*), the likelihood blurred by eta: with the mean z,
-           minus half of  |P^(1/2) (y - A z)|^2 + |z - x|^2 / eta^2  (no differences of large
-           numbers)  minus half of  log det(P^-1) + sum_i log(1 + eta^2 w_i),  w of A* P A.
+Smoothing  log N(y; A x, P^-1 + eta^2 A A*), the likelihood blurred by eta: with r = y - A x,
+           A* P A = S diag(w) T and rho_i^2 = (T A* P r)_i^2 / w_i, minus half of
+           |P^(1/2) r|^2 - sum_i rho_i^2  (what A cannot reach, the same for every eta)
+           + sum_i rho_i^2 / (1 + eta^2 w_i) + log det(P^-1) + sum_i log(1 + eta^2 w_i).
+           So one look at x gives it for every eta.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from wellposed.operators.spectral import Spectral, pixel_basis
 
 TOLERANCE = 1e-10  # relative residual, or a few roundings where those are larger
 LIMIT = 1000  # steps of conjugate gradients
+REACHED = 1e-20  # eigenvalues of A* P A below this share of the largest are zeros
 
 
 class Solved(NamedTuple):
@@ -166,6 +169,49 @@ def gaussian_draw(
     return gaussian_mean(operator, y + sigma * n1, x + eta * n2, sigma, eta, tol=tol, limit=limit)
 
 
+class Smoothed(NamedTuple):
+    """log N(y; A x, sigma^2 I + eta^2 A A*) of a batch of signals, for any eta."""
+
+    rest: Tensor  # [B], float64: what does not depend on eta, minus twice the logarithm
+    squares: Tensor  # [B, n], float64: rho^2
+    weights: Tensor  # [1 or B, n], float64: w
+
+    def log_density(self, eta: float) -> Tensor:
+        """Return it for one eta >= 0, [B], float64."""
+        growth = 1 + eta**2 * self.weights
+        return -0.5 * (self.rest + (self.squares / growth + growth.log()).sum(1))
+
+
+def smoothed(
+    operator: LinearOperator, y: Tensor, x: Tensor, sigma: float | Tensor
+) -> Smoothed | None:
+    """Return the law of y when the signal is x + eta n, as a function of eta.
+
+    Parameters
+    ----------
+    operator, y, sigma
+        As in ``gaussian_mean``.
+    x
+        [B, *shape_in].
+
+    Returns
+    -------
+    Smoothed or None
+        None where A* P A is not known in diagonal form.
+    """
+    _positive(sigma)
+    form = diagonal_form(operator, 1 / sigma**2)
+    if form is None:
+        return None
+    off = y - operator.forward(x)
+    weights = form.weights.flatten(1)
+    seen = form.analyse(operator.backward(off / sigma**2)).flatten(1).double().square()
+    reached = weights > REACHED * weights.amax(1, keepdim=True)
+    squares = torch.where(reached, seen / torch.where(reached, weights, 1.0), 0.0)
+    beyond = (_energy(off / sigma) - squares.sum(1)).clamp_min(0)
+    return Smoothed(beyond + _log_norm(off, sigma), squares, weights)
+
+
 def smoothed_log_density(
     operator: LinearOperator, y: Tensor, x: Tensor, sigma: float | Tensor, eta: float
 ) -> Tensor:
@@ -179,22 +225,17 @@ def smoothed_log_density(
         A* P A is not known in diagonal form, so that its determinant is out of reach.
     """
     within(eta, "eta", 0)
-    _positive(sigma)
-    off = y - operator.forward(x)
-    count = off[0].numel() * (2 if off.is_complex() else 1)
-    spread = torch.as_tensor(sigma, dtype=torch.float64).log().expand(off.shape).flatten(1)
-    log_det, energy = 2 * count * spread.mean(1), _energy(off / sigma)
-    if eta > 0:
-        diagonal = diagonal_form(operator, 1 / sigma**2)
-        if diagonal is None:
-            raise CapabilityError(
-                f"the determinant of {type(operator).__name__} is not known",
-                "no basis is known in which A* A is diagonal, which the smoothed likelihood needs",
-            )
-        z = gaussian_mean(operator, y, x, sigma, eta).z
-        energy = _energy((y - operator.forward(z)) / sigma) + _energy((z - x) / eta)
-        log_det = log_det + (eta**2 * diagonal.weights).log1p().flatten(1).sum(1)
-    return -0.5 * (energy + log_det + count * math.log(2 * math.pi))
+    if eta == 0:
+        _positive(sigma)
+        off = y - operator.forward(x)
+        return -0.5 * (_energy(off / sigma) + _log_norm(off, sigma))
+    known = smoothed(operator, y, x, sigma)
+    if known is None:
+        raise CapabilityError(
+            f"the determinant of {type(operator).__name__} is not known",
+            "no basis is known in which A* A is diagonal, which the smoothed likelihood needs",
+        )
+    return known.log_density(eta)
 
 
 def diagonal_form(operator: LinearOperator, precision: float | Tensor) -> Spectral | None:
@@ -242,6 +283,13 @@ def _divide(form: Spectral, rhs: Tensor, ridge: float) -> Tensor:
     inverse = torch.where(total > 0, 1 / total, 0)
     coefficients = form.analyse(rhs)
     return form.synthesise(inverse.to(coefficients) * coefficients)
+
+
+def _log_norm(off: Tensor, sigma: float | Tensor) -> Tensor:
+    """log det(2 pi P^-1) over the real components of a measurement, [B]."""
+    count = off[0].numel() * (2 if off.is_complex() else 1)
+    spread = torch.as_tensor(sigma, dtype=torch.float64).log().expand(off.shape).flatten(1)
+    return count * (2 * spread.mean(1) + math.log(2 * math.pi))
 
 
 def _inner(a: Tensor, b: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from torch import Tensor
 
 from wellposed.checks import whole, within
 from wellposed.operators.base import LinearOperator
-from wellposed.operators.normal import smoothed_log_density
+from wellposed.operators.normal import smoothed
 from wellposed.posterior.coupling import FLOOR, check_shape, resolution
 from wellposed.posterior.datafit import DataFit
 from wellposed.posterior.denoising import DenoisingSampler
@@ -53,6 +53,7 @@ BISECTIONS = 25
 THIN = 0.3  # share of effective particles in a step that is worth a word
 
 Place = tuple[float, float]  # (power of the likelihood, eta)
+Gains = Callable[[Place], Tensor]
 
 
 class Plan(NamedTuple):
@@ -179,8 +180,9 @@ class DPnPSMC:
         """Draw from the prior; after that, reweight, resample and move."""
         if state.pull is None:
             return self._generate(plan, state)
-        place, share = self._next(plan, state, state.pull)
-        logs = state.log_weights + _gain(plan, state, state.pull, place)
+        gains = _gains(plan, state, state.pull)
+        place, share = self._next(plan, state, gains)
+        logs = state.log_weights + gains(place)
         total = float(logs.logsumexp(0))
         state = state._replace(
             log_weights=logs - total, log_evidence=state.log_evidence + total,
@@ -228,11 +230,11 @@ class DPnPSMC:
         eta = math.inf if plan.closed else plan.high
         return state._replace(x=x, pull=pull, eta=eta, spent=reading.evaluations, step=1)
 
-    def _next(self, plan: Plan, state: State, pull: Pull) -> tuple[Place, float]:
+    def _next(self, plan: Plan, state: State, gains: Gains) -> tuple[Place, float]:
         """Return the next place, and the share of particles that stays effective there."""
 
         def share(place: Place) -> float:
-            gain = _gain(plan, state, pull, place)
+            gain = gains(place)
             first = (state.log_weights + gain).logsumexp(0)
             second = (state.log_weights + 2 * gain).logsumexp(0)
             return float((2 * first - second).exp())
@@ -280,29 +282,37 @@ def _closed(fit: DataFit) -> bool:
     return isinstance(fit.form.sigma, float) and operator.spectral() is not None
 
 
-def _blurred(fit: DataFit, x: Tensor, eta: float) -> Tensor:
-    """log q_eta at x, [P]."""
-    form, operator = fit.form, fit.operator
-    if math.isinf(eta) or form is None or not isinstance(operator, LinearOperator):
-        return torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    return smoothed_log_density(operator, form.target, x, form.sigma, eta)
+def _blurred(plan: Plan, x: Tensor) -> Callable[[float], Tensor]:
+    """log q_eta at x, [P], as a function of eta; zero at infinity."""
+    form, operator = plan.fit.form, plan.fit.operator
+    known = None
+    if form is not None and isinstance(operator, LinearOperator):
+        known = smoothed(operator, form.target, x, form.sigma)
+    zero = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    return lambda eta: zero if known is None or math.isinf(eta) else known.log_density(eta)
 
 
-def _gain(plan: Plan, state: State, pull: Pull, place: Place) -> Tensor:
+def _gains(plan: Plan, state: State, pull: Pull) -> Gains:
     """Log of the weight between the present place and another, [P]."""
-    power, eta = place
     if plan.closed:
-        return _blurred(plan.fit, state.x, eta) - _blurred(plan.fit, state.x, state.eta)
-    z = torch.lerp(state.x, pull.z, eta / state.eta)
-    to = power * plan.fit.log_prob(z)
-    return to - state.power * plan.fit.log_prob(pull.z) if state.power else to
+        blurred = _blurred(plan, state.x)
+        here = blurred(state.eta)
+        return lambda place: blurred(place[1]) - here
+    fit = plan.fit
+    now: Tensor | float = state.power * fit.log_prob(pull.z) if state.power else 0.0
+
+    def gain(place: Place) -> Tensor:
+        power, eta = place
+        return power * fit.log_prob(torch.lerp(state.x, pull.z, eta / state.eta)) - now
+
+    return gain
 
 
 def _evidence(plan: Plan, state: State, pull: Pull) -> float:
     """Log-evidence, carried from the last coupling to none."""
     gain = plan.fit.log_prob(state.x)
     if plan.closed:
-        gain = gain - _blurred(plan.fit, state.x, state.eta)
+        gain = gain - _blurred(plan, state.x)(state.eta)
     else:
         gain = gain - plan.fit.log_prob(pull.z)
     return state.log_evidence + float((state.log_weights + gain).logsumexp(0))
