@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 from torch import Tensor
 
@@ -26,8 +26,8 @@ from wellposed.multilinear import Tucker
 from wellposed.multilinear import relative_error as tensor_error
 from wellposed.operators.entries import Entries
 from wellposed.priors.diffusion import DiffusionPrior
-from wellposed.priors.lowrank import LowRank
-from wellposed.priors.tucker import LowTucker
+from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
+from wellposed.priors.tucker import LowTucker, LowTuckerPlusSparse
 from wellposed.problem import Problem
 from wellposed.progress import Progress
 from wellposed.result import Recovery
@@ -38,6 +38,7 @@ from wellposed.selection import Candidate, choose
 from wellposed.selection_tensor import choose_ranks
 from wellposed.store import RunFolder, fingerprint, load_tree, save_tree
 from wellposed.task import Method, Task
+from wellposed.uncertainty import Posterior
 
 STEPS = 500
 TOLERANCE = 1e-6
@@ -57,6 +58,49 @@ class Request:
     seed: int = 0
 
 
+class Options(TypedDict, total=False):
+    """What every kind of prior can be asked for; see ``recover``."""
+
+    steps: int | None
+    seed: int
+    out: str | Path | None
+    progress: bool
+    checkpoint_seconds: float
+
+
+class EstimateOptions(Options, total=False):
+    """Of low-rank priors."""
+
+    tol: float | None
+    truth: Any
+
+
+class DrawOptions(Options, total=False):
+    """Of diffusion priors."""
+
+    draws: int | None
+    trace: bool
+    callback: Callback | None
+
+
+@overload
+def recover(
+    problem: Problem, prior: DiffusionPrior, method: Any = None, **options: Unpack[DrawOptions]
+) -> Posterior: ...
+@overload
+def recover(
+    problem: Problem,
+    prior: LowRank | LowRankPlusSparse,
+    method: Any = None,
+    **options: Unpack[EstimateOptions],
+) -> Recovery: ...
+@overload
+def recover(
+    problem: Problem,
+    prior: LowTucker | LowTuckerPlusSparse,
+    method: Any = None,
+    **options: Unpack[EstimateOptions],
+) -> TensorRecovery: ...
 def recover(
     problem: Problem,
     prior: Any,
