@@ -2,7 +2,10 @@
 
 Model      y = |F pad(c . x)|,  c the code (mask), pad to sqrt(oversample) times each side,
            F the orthonormal transform with the zero frequency in the middle.
-Gradient   of |z| in z is z / |z|, and 0 at z = 0, where the magnitude has a kink.
+Gradient   of |z| in z is z / |z|, and 0 at z = 0, where the magnitude has a kink. So the pullback
+           of v is  c* . crop(F* (v z / |z|)), its real part.
+Cost       a transform forward, two for the pullback; under a real code the spectrum of a real
+           signal is Hermitian, and one half of it is computed.
 Ambiguity  x and -x have the same magnitudes; without a code so do shifts and reflections that
            stay inside the frame. Scores have to allow for them.
 Source     codes: Candes, Li & Soltanolkotabi, Appl. Comput. Harmon. Anal. 2015.
@@ -90,17 +93,59 @@ class PhaseRetrieval(Operator):
 
     def transform(self, x: Tensor) -> Tensor:
         """Return F pad(c . x), complex, for each signal in the batch."""
-        dtype = x.dtype.to_complex() if self.mask.is_complex() else x.dtype
-        if self.mask.ndim == 3:
-            x = x.unsqueeze(-3)
-        coded = self.mask.to(x.device, dtype) * x
-        spectrum = torch.fft.fftn(coded, s=self._padded, dim=(-2, -1), norm="ortho")
+        spectrum = torch.fft.fft2(self._coded(x), s=self._padded, norm="ortho")
         centred: Tensor = torch.fft.fftshift(spectrum, dim=(-2, -1))
         return centred
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the magnitudes for each signal in the batch."""
-        return self.transform(x).abs()
+        if self.mask.is_complex():
+            return self.transform(x).abs()
+        half = torch.fft.rfft2(self._coded(x), s=self._padded, norm="ortho").abs().flatten(-2)
+        whole: Tensor = half[..., self._whole.to(x.device)]
+        return whole.reshape(*half.shape[:-1], *self._padded)
+
+    def pullback(self, x: Tensor, v: Tensor) -> Tensor:
+        """Return the derivative of <A(x), v> in x, for each item of the batch."""
+        if self.mask.is_complex():
+            return super().pullback(x, v)
+        half = torch.fft.rfft2(self._coded(x), s=self._padded, norm="ortho")
+        near, far = (v.flatten(-2)[..., places.to(x.device)] for places in self._pairs)
+        even = (0.5 * (near + far)).reshape(half.shape)
+        back: Tensor = torch.fft.irfft2(even * half.sgn(), s=self._padded, norm="ortho")
+        high, wide = self.mask.shape[-2:]
+        back = self.mask.to(x.device, x.dtype) * back[..., :high, :wide]
+        return back.sum(-3) if self._many else back
+
+    def _coded(self, x: Tensor) -> Tensor:
+        dtype = x.dtype.to_complex() if self.mask.is_complex() else x.dtype
+        coded: Tensor = self.mask.to(x.device, dtype) * (x.unsqueeze(-3) if self._many else x)
+        return coded
+
+    @property
+    def _many(self) -> bool:
+        return self.mask.ndim == 3
+
+    @cached_property
+    def _whole(self) -> Tensor:
+        """Where in the half spectrum each centred frequency is: itself, or its opposite."""
+        high, wide = self._padded
+        k = (torch.arange(high)[:, None] - high // 2) % high
+        j = (torch.arange(wide) - wide // 2) % wide
+        near = j <= wide // 2
+        rows, columns = torch.where(near, k, -k % high), torch.where(near, j, wide - j)
+        return (rows * (wide // 2 + 1) + columns).flatten()
+
+    @cached_property
+    def _pairs(self) -> tuple[Tensor, Tensor]:
+        """Where each frequency of the half spectrum is among the centred ones; its opposite."""
+        high, wide = self._padded
+        k, j = torch.arange(high)[:, None], torch.arange(wide // 2 + 1)
+        near, far = (
+            ((sign * k + high // 2) % high * wide + (sign * j + wide // 2) % wide).flatten()
+            for sign in (1, -1)
+        )
+        return near, far
 
 
 def coded_mask(sides: tuple[int, int], *, looks: int = 1, seed: int = 0) -> Tensor:
