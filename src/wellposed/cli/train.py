@@ -6,7 +6,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wellposed.jobs.requests import TrainJob
 
 
 def train(
@@ -76,14 +79,18 @@ def train(
     checkpoint_seconds
         Time between checkpoints.
     """
-    from wellposed.cli.done import tell
-    from wellposed.cli.output import watched
     from wellposed.jobs.requests import TrainJob
 
     job = TrainJob(
-        data, network, steps, minutes, batch, crops, largest, flips, rate, decay,
-        optimizer, level_mean, level_std, sigma_data, holdout, half, start, seed,
+        data, network, steps, minutes, batch, crops, largest, flips, rate, decay, optimizer,
+        level_mean, level_std, sigma_data, holdout, half, start, seed,
     )  # fmt: skip
+    return _carried_out(job, out, checkpoint_seconds)
+
+
+def _carried_out(job: TrainJob, out: Path | None, checkpoint_seconds: float) -> int:
+    from wellposed.cli.done import tell
+    from wellposed.cli.output import watched
     from wellposed.jobs.train import train as carry_out
 
     with _processes() as first:
