@@ -110,6 +110,16 @@ def test_peers_smallest_piece():
     assert peers.seconds_to(errors, 0.0) == float("inf")
 
 
+def test_blocks_are_hidden_whole():
+    peers = importlib.import_module("benchmarks.peers_tensors")
+    mask = peers.by_blocks((20, 19, 30), (8, 8, 10), 0.5, 3)
+    assert mask.shape == (20, 19, 30)
+    inside = mask[:16, :16].reshape(2, 8, 2, 8, 3, 10)
+    assert torch.equal(inside, inside[:, :1, :, :1, :, :1].expand_as(inside))
+    assert 0 < mask[:16, :16].sum() < mask[:16, :16].numel()
+    assert set(peers.PARTS) == {"synthetic", "rpca", "pines", "blocks"}
+
+
 # Learned priors
 
 
