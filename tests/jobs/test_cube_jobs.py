@@ -13,6 +13,7 @@ from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
 from wellposed.jobs.separate import separate
 from wellposed.report import page
 from wellposed.rng import Stream
+from wellposed.store import load_tree
 
 SIDES = (18, 16, 14)
 
@@ -111,19 +112,49 @@ def test_frames_are_separated_as_a_tensor(tmp_path, ranks):
 
 
 def test_ranks_are_for_the_tensor_method():
-    with pytest.raises(InputError, match="a matrix has one rank"):
-        SeparateJob("clip.npy", ranks=(3, 3))
+    for method in ("matrix", "unrolled-matrix"):
+        with pytest.raises(InputError, match="a matrix has one rank"):
+            SeparateJob("clip.npy", method=method, ranks=(3, 3))
 
 
-def test_a_tuned_net_is_saved_and_serves_another_run(tmp_path):
+@pytest.mark.parametrize("method", ["unrolled", "unrolled-matrix"])
+def test_a_tuned_net_is_saved_and_serves_another_run(tmp_path, method):
     mask = clip(tmp_path)
     path, first = str(tmp_path / "clip.npy"), str(tmp_path / "one")
-    words = ["separate", path, "--rank", "1", "--method", "unrolled"]
+    words = ["separate", path, "--rank", "1", "--method", method]
     assert main([*words, "--tune", "self", "--out", first]) == 0
     net = str(tmp_path / "one" / "net.safetensors")
     assert main([*words, "--tune", net, "--out", str(tmp_path / "two")]) == 0
     found = [np.load(tmp_path / run / "separated.npz")["mask"] for run in ("one", "two")]
     assert np.array_equal(*found)
     assert 2 * (found[0] & mask).sum() / (found[0].sum() + mask.sum()) > 0.95
+    told = [
+        json.loads((tmp_path / run / "summary.json").read_text())["settings"]["net"]
+        for run in ("one", "two")
+    ]
+    assert told[0] == told[1]
+    numbers = load_tree(tmp_path / "one" / "net.safetensors")
+    assert list(numbers.thresholds) == told[0]["thresholds"]
+    apart = len(set(told[0]["step_sizes"]))
+    assert apart == 1 if method == "unrolled" else apart > 3  # numbers of its own for each layer
+    assert "tuned on these data alone" in page(tmp_path / "one")
+    html = page(tmp_path / "two")
+    assert "those of another run" in html
+    assert f"wellposed separate CLIP --method {method} --tune two/net.safetensors" in html
     assert main([*words, "--tune", path, "--out", str(tmp_path / "three")]) == 2
     assert not (tmp_path / "three").exists()
+
+
+def test_a_net_is_tuned_where_pixels_are_missing(tmp_path):
+    mask = clip(tmp_path)
+    frames = np.load(tmp_path / "clip.npy")
+    lost = Stream(4).uniform(frames.shape, "lost").numpy() < 0.3
+    np.save(tmp_path / "holes.npy", np.where(lost, np.nan, frames))
+    seen, false = mask & ~lost, []
+    for tune in ("self", "none"):
+        job = SeparateJob(str(tmp_path / "holes.npy"), rank=1, method="unrolled-matrix", tune=tune)
+        separate(job, tmp_path / tune)
+        found = np.load(tmp_path / tune / "separated.npz")["mask"]
+        assert not (seen & ~found).any()
+        false.append(int((found & ~seen).sum()))
+    assert false[0] < false[1] / 3

@@ -11,7 +11,7 @@ def separate(
     /,
     *,
     rank: Literal["auto"] | int = "auto",
-    method: Literal["matrix", "tensor", "unrolled"] = "matrix",
+    method: Literal["matrix", "tensor", "unrolled", "unrolled-matrix"] = "matrix",
     ranks: str | None = None,
     tune: str = "self",
     threshold: float | None = None,
@@ -35,11 +35,12 @@ def separate(
         Rank of the background: 1 for a still camera; auto: by hold-out.
     method
         matrix: a frame a column; tensor: height, width and colour are modes of their own;
-        unrolled: the tensor method in a fixed number of tuned steps.
+        unrolled: the tensor method in a fixed number of tuned layers;
+        unrolled-matrix: the matrix method likewise, with numbers of its own for each layer.
     ranks
         Tensor methods: ranks of height, width (and colour), as in 60,80,3; left out: full.
     tune
-        unrolled: self (on this stack), none, or the net.safetensors of an earlier run.
+        unrolled methods: self (on this stack), none, or the net.safetensors of an earlier run.
     threshold
         Distance from the background at which foreground begins (pictures: black 0, white 1);
         left out: five robust standard deviations of the noise.

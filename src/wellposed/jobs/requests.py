@@ -12,7 +12,7 @@ from wellposed.jobs.bounds import between, whole
 from wellposed.jobs.pictures import CalibrateJob, RecoverJob
 
 Layout = Literal["auto", "triplets", "wide"]
-Layering = Literal["matrix", "tensor", "unrolled"]
+Layering = Literal["matrix", "tensor", "unrolled", "unrolled-matrix"]
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,13 @@ class SeparateJob:
         Rank of the background in time, >= 1; None chooses it by hold-out.
     method
         "matrix": a frame a column; "tensor": Tucker form, sides and colour kept apart;
-        "unrolled": the same in a fixed number of steps, which ``tune`` chooses.
+        "unrolled": the tensor method in a fixed number of layers with four numbers in all;
+        "unrolled-matrix": the matrix method likewise, each layer with numbers of its own.
     ranks
         Tensor methods: ranks of height, width (and colour); None keeps them full.
     tune
-        "unrolled": "self" tunes thresholds and step on this stack, "none" takes the usual ones,
-        anything else is the path of a net.safetensors that an earlier run wrote.
+        Unrolled methods: "self" tunes thresholds and steps on this stack, "none" takes the usual
+        ones, anything else is the path of a net.safetensors that an earlier run wrote.
     threshold
         How far a pixel must be from the background to count as foreground, > 0, in the units
         of the frames (pictures and videos: 0 black to 1 white); None: 5 times the robust
@@ -191,9 +192,9 @@ class SeparateJob:
         _limits(self.rank, self.seed, self.steps, self.tol)
         for name in ("max_frames", "stride", "scale"):
             whole(name, getattr(self, name), 1)
-        if self.ranks is not None and self.method == "matrix":
+        if self.ranks is not None and self.method in ("matrix", "unrolled-matrix"):
             raise InputError(
-                f"ranks are {self.ranks}, but the method is 'matrix'",
+                f"ranks are {self.ranks}, but the method is {self.method!r}",
                 "a matrix has one rank",
                 "take --method tensor, or --rank",
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,31 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wellposed.checks import require
 from wellposed.io import Stack, write_arrays
 from wellposed.jobs.background import Trial, choose_rank, chosen
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
+from wellposed.jobs.nets import given_net, matrix_net, observed, reported, tensor_net
 from wellposed.jobs.previews import Layered, write_previews
 from wellposed.jobs.requests import SeparateJob
 from wellposed.lowrank.robust_pca import TO_SIGMA, Soft
 from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
-from wellposed.lowrank.tuning import SharedNumbers, frozen, tune
-from wellposed.lowrank.tuning import Stack as TuningStack
 from wellposed.lowrank.unrolled import UnrolledRobustPCA
 from wellposed.multilinear import check_ranks
-from wellposed.operators.entries import Entries
-from wellposed.operators.generic import Identity
-from wellposed.operators.tensor_entries import TensorEntries
 from wellposed.priors.lowrank import LowRankPlusSparse
 from wellposed.priors.tucker import LowTuckerPlusSparse
-from wellposed.problem import Problem
 from wellposed.result import Recovery
 from wellposed.result_tensor import TensorRecovery
-from wellposed.store import load_tree, save_tree
 
-LAYERS = 25  # of the unrolled method
-TUNING = 30  # steps of tuning
-TUNED_ON = 300_000  # pixel values, about
 RATIO = 0.8  # decay of the tensor method's threshold, as of the matrix method's
 SIGMAS = 5.0
 LEAST = 0.01  # of the frames' range: what is smaller is not called foreground
@@ -61,7 +50,7 @@ def separate_stack(
 ) -> Done:
     """Separate a stack that was read and checked; see ``jobs.separate``."""
     limits = Limits(job.steps, job.tol, job.seed, progress, checkpoint_seconds)
-    given = _given_net(job)  # refused, if need be, before there is a folder
+    given = given_net(job)  # refused, if need be, before there is a folder
     return carry_out(job, out, limits, lambda bench: _work(bench, job, stack, given))
 
 
@@ -74,8 +63,9 @@ def _work(
     if job.rank is None:
         trials = tuple(bench.once("rank", lambda: choose_rank(matrix, job.seed)))
     rank = job.rank or chosen(trials)
-    if job.method == "matrix":
-        recovery = bench.fit("fit", _problem(matrix), LowRankPlusSparse(rank), None)
+    if job.method in ("matrix", "unrolled-matrix"):
+        net = None if job.method == "matrix" else matrix_net(bench, job, frames, rank, given)
+        recovery = bench.fit("fit", observed(matrix), LowRankPlusSparse(rank), net)
         background = recovery.signal.T
     else:
         recovery = _fit_tensor(bench, job, frames, rank, given)
@@ -117,15 +107,6 @@ def take_apart(frames: NDArray[np.float32], found: Tensor, threshold: float | No
     return Layers(frames, background, foreground, mask, noise, threshold)
 
 
-def _problem(signal: Tensor) -> Problem:
-    """All or the observed entries of a matrix or a tensor."""
-    seen = ~signal.isnan()
-    if bool(seen.all()):
-        return Problem(signal, Identity(tuple(signal.shape)))
-    entries = Entries if signal.ndim == 2 else TensorEntries
-    return Problem(signal[seen], entries.from_mask(seen))
-
-
 def _fit_tensor(
     bench: Bench,
     job: SeparateJob,
@@ -141,45 +122,9 @@ def _fit_tensor(
     prior = LowTuckerPlusSparse(ranks)
     method: Any = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
     if job.method == "unrolled":
-        method = _net(bench, job, frames, prior, moving, given)
-        save_tree(bench.folder / "net.safetensors", method)
-    found: TensorRecovery = bench.fit("fit", _problem(torch.from_numpy(frames)), prior, method)
+        method = tensor_net(bench, job, frames, prior, moving, given)
+    found: TensorRecovery = bench.fit("fit", observed(torch.from_numpy(frames)), prior, method)
     return found
-
-
-def _given_net(job: SeparateJob) -> UnrolledRobustPCA | None:
-    """Read the numbers of another run, where its file was named."""
-    if job.method != "unrolled" or job.tune in ("self", "none"):
-        return None
-    net: UnrolledRobustPCA = load_tree(Path(job.tune))
-    require(
-        isinstance(net, UnrolledRobustPCA),
-        f"{job.tune} holds a {type(net).__name__}, expected the numbers of an unrolled method",
-        remedy="take the net.safetensors of an earlier run, or --tune self",
-    )
-    return net
-
-
-def _net(
-    bench: Bench,
-    job: SeparateJob,
-    frames: NDArray[np.float32],
-    prior: LowTuckerPlusSparse,
-    moving: tuple[int, ...],
-    given: UnrolledRobustPCA | None,
-) -> UnrolledRobustPCA:
-    """Tune the unrolled method on a thinned copy of the stack, or take another's numbers."""
-    numbers = SharedNumbers(LAYERS, modes=moving)
-    if job.tune == "none":
-        return frozen(numbers.method())
-    if given is not None:
-        return replace(given, modes=moving)
-    thin = max(1, round((frames.size / TUNED_ON) ** 0.5))
-    part = torch.from_numpy(frames[:, ::thin, ::thin].copy())
-    ranks = tuple(min(r, n) for r, n in zip(prior.ranks, part.shape, strict=True))
-    stack = TuningStack(_problem(part), LowTuckerPlusSparse(ranks))
-    tuned: UnrolledRobustPCA = bench.once("net", lambda: tune(numbers, [stack], TUNING))
-    return replace(tuned, modes=moving)
 
 
 def _described(job: SeparateJob, stack: Stack, frames: NDArray[np.float32]) -> dict[str, Any]:
@@ -206,6 +151,7 @@ def _settings(
         "singular_values": recovery.singular_values.tolist()
         if isinstance(recovery, Recovery)
         else [],
+        "net": reported(recovery.method),
         "tried": [t._asdict() for t in trials],
     }
 

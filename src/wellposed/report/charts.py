@@ -172,6 +172,22 @@ def over_time(name: str, share: Floats) -> str:
     return drawn(f"over time {name}", draw)
 
 
+def layers(name: str, values: Floats, told: str) -> str:
+    """Draw a number of each layer of a net."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot(np.arange(len(values)), values, "o-", ms=4, color=ACCENT)
+        axes.set_xlabel("layer")
+        axes.set_ylabel(told)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        if _spans(values):
+            _logarithmic(axes)
+        else:
+            axes.set_ylim(0, 1.08 * float(values.max()))
+
+    return drawn(f"layers {name}", draw)
+
+
 def rank_curves(name: str, ranks: Mapping[str, Sequence[float]], band: Mapping[str, Any]) -> str:
     """Draw how far each statistic's ranks are from uniform, with the band of exact samplers."""
     at, low, high = (np.asarray(band[key]) for key in ("at", "low", "high"))

@@ -22,6 +22,7 @@ from wellposed.report.model import (
     status_line,
     tone_of,
 )
+from wellposed.report.nets import the_net
 from wellposed.report.pictures import picture
 from wellposed.result_tensor import TensorRecovery
 
@@ -47,7 +48,9 @@ def findings(source: Source) -> list[Section]:
     """Return the sections that show what was found."""
     recovery = fitted(source)
     modes = the_modes(recovery, "stack") if isinstance(recovery, TensorRecovery) else []
-    return [_pictures(source), *_tried(source), *modes, the_fit(recovery, "stack")]
+    return [
+        _pictures(source), *_tried(source), *the_net(source), *modes, the_fit(recovery, "stack"),
+    ]  # fmt: skip
 
 
 def subtitle(summary: Mapping[str, Any]) -> str:
