@@ -152,10 +152,15 @@ def orthogonal(tucker: Tucker) -> Tucker:
     return Tucker(expand(tucker.core, [r for _, r in parts]), tuple(q for q, _ in parts))
 
 
-def mode_spectrum(tucker: Tucker, mode: int) -> Tensor:
-    """Return the singular values of M_mode(T), [r_mode], descending (squares: energy)."""
-    values: Tensor = torch.linalg.svdvals(unfold(orthogonal(tucker).core, mode))
-    return values
+def mode_spectra(tucker: Tucker) -> list[Tensor]:
+    """Return the singular values of each unfolding, [r_k], descending (squares: energy).
+
+    Non-finite input is returned as NaN, for the driver to see.
+    """
+    core = orthogonal(tucker).core
+    if not bool(torch.isfinite(core.sum())):
+        return [unfold(core, k).diagonal() * torch.nan for k in range(core.ndim)]
+    return [torch.linalg.svdvals(unfold(core, k)) for k in range(core.ndim)]
 
 
 def relative_error(tucker: Tucker, truth: Tensor | Tucker) -> float:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wellposed.checks import as_indices, as_tensor, require, whole
-from wellposed.multilinear import Tucker, at, dense, mode_spectrum, orthogonal, unfold
+from wellposed.multilinear import Tucker, at, dense, mode_spectra, orthogonal, unfold
 from wellposed.result import SIGNAL_LIMIT
 from wellposed.run import Status, Trace
 
@@ -79,7 +79,7 @@ class TensorRecovery:
     def mode_spectra(self) -> tuple[Any, ...]:
         """Singular values of each unfolding, [r_k] each, descending; squares are energies."""
         tucker = self._tucker
-        return tuple(self._as_given(mode_spectrum(tucker, k)) for k in range(len(self.factors)))
+        return tuple(self._as_given(values) for values in mode_spectra(tucker))
 
     def directions(self, mode: int) -> Any:
         """Return the left singular vectors of an unfolding, [n_k, r_k], strongest first.

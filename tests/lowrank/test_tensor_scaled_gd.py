@@ -6,6 +6,7 @@ import torch
 from tensor_cases import completion, coordinates, planned, regression, run, steps_to, truth
 
 import wellposed as wp
+from wellposed.lowrank.tensor_scaled_gd import relative_motion
 from wellposed.multilinear import Tucker, dense, relative_error
 from wellposed.rng import Stream
 from wellposed.run import Status
@@ -158,6 +159,27 @@ def test_a_start_that_fails_is_a_status_and_damping_is_the_remedy():
     assert "damping" in found.status.text
     mended = wp.recover(problem, prior, wp.TensorScaledGD(damping=1.0), truth=tensor, steps=800)
     assert mended.trace.error[-1] < 0.1 * found.trace.error[-1]
+
+
+@pytest.mark.parametrize("seed", [302, 305])
+def test_a_saddle_of_lower_rank_is_not_taken_for_the_end(seed):
+    """The start's weak directions shrink by 10^4 before one of them grows to its place."""
+    case = completion(20, 2, 5, 0.15, seed)
+    wide, method = case._replace(prior=wp.LowTucker((4, 4, 4))), wp.TensorScaledGD(damping=1.0)
+    found = run(wide, method, 600, 1e-6)
+    assert (found.status, found.trace.error[-1] < 3e-3) == (Status.CONVERGED, True)
+    still = (found.trace.change < 1e-3) & (found.trace.error > 0.19)
+    assert still.sum() > 50  # where steps alone are judged, it seems to have settled
+    short = run(wide, method, int(np.flatnonzero(still)[-1]), 1e-6)
+    assert (short.status, short.trace.error[-1] > 0.19) == (Status.MAX_STEPS, True)
+
+
+def test_singular_values_that_move_are_seen_and_rounding_is_not():
+    old = torch.tensor([1.0, 1e-3, 1e-15], dtype=torch.float64)
+    assert float(relative_motion(old, old * torch.tensor([1.0, 0.9, 1e-3]))) == pytest.approx(
+        -np.log(0.9)
+    )
+    assert float(relative_motion(old[:0], old[:0])) == 0.0
 
 
 def test_projection_bounds_rows_and_keeps_incoherent_tensors():

@@ -11,6 +11,9 @@ Update     Z    = A*(A(T) - y) / gain
            Iterates T do not depend on how T is written as core and factors.
 Damping    for ranks that are only upper bounds: H_k + d (U_k^T U_k)^-1 in place of H_k, with
            d = (damping ||A(T) - y||)^2 / gain, which vanishes as the data are fitted.
+           Damping slows directions that are far below the residual: near a tensor of lower rank
+           steps are short though it is a saddle. A run has not settled while, of late, a
+           singular value of an unfolding of T still moved by a hundredth of itself in a step.
 Projection ``projection`` shortens rows of M_k(T) to that multiple of their root mean square.
 Cost       per step two passes over the residual; see ``operators.tensor_entries`` for entries.
 Guarantee  from the spectral start the error shrinks by a constant factor a step that does not
@@ -32,9 +35,13 @@ from torch import Tensor
 from wellposed.checks import within
 from wellposed.linalg import cholesky, gram
 from wellposed.lowrank.tensor_setting import TensorSetting, read_tensor_task, tensor_start
-from wellposed.multilinear import Slopes, Tucker, expand, mode_gram
+from wellposed.multilinear import Slopes, Tucker, expand, mode_gram, mode_spectra
 from wellposed.rng import Stream
 from wellposed.task import Reading, Task
+
+DRIFT = 0.01  # relative motion of a singular value from which on a run has not settled
+FADING = 0.9  # a step: a singular value that turns from falling to rising does not stand still
+ROUNDING = 1e3  # roundings of the largest, below which a singular value says nothing
 
 
 class State(NamedTuple):
@@ -44,6 +51,8 @@ class State(NamedTuple):
     factors: tuple[Tensor, ...]  # [n_k, r_k]
     residual: Tensor  # 0-d: ||A(T) - y|| / ||y||
     change: Tensor  # 0-d: ||step||_scaled / ||T||
+    spectra: Tensor  # [r_1 + ... + r_N]: singular values of the unfoldings; none without damping
+    drift: Tensor  # 0-d: by how much of itself one of them moved in a step, of late
 
 
 class Scaled(NamedTuple):
@@ -113,7 +122,7 @@ class TensorScaledGD:
         """Start from the leading directions of each mode."""
         start = self._project(tensor_start(plan))
         one = torch.ones((), dtype=start.core.dtype, device=start.core.device)
-        return State(*start, one, one)
+        return State(*start, one, one, self._spectra(start), one)
 
     def step(self, plan: TensorSetting, state: State) -> State:
         """Move core and factors from the old tensor."""
@@ -124,15 +133,29 @@ class TensorScaledGD:
         towards = scaled(found, old, (self.damping * size) ** 2 / plan.gain)
         new = self._project(moved(old, towards, self.step_size / plan.gain))
         change = self.step_size / plan.gain * towards.length / towards.size
-        return State(*new, size / plan.y_norm, change)
+        spectra = self._spectra(new)
+        drift = torch.maximum(FADING * state.drift, relative_motion(state.spectra, spectra))
+        return State(*new, size / plan.y_norm, change, spectra, drift)
 
     def read(self, plan: TensorSetting, state: State) -> Reading:
         """Return core and factors and how well those before them fitted."""
         value = Tucker(state.core, state.factors)
-        return Reading(value, float(state.residual), float(state.change))
+        ready = self.damping == 0 or float(state.drift) <= DRIFT
+        return Reading(value, float(state.residual), float(state.change), ready=ready)
 
     def _project(self, tucker: Tucker) -> Tucker:
         return tucker if self.projection is None else project_rows(tucker, self.projection)
+
+    def _spectra(self, tucker: Tucker) -> Tensor:
+        return torch.cat(mode_spectra(tucker)) if self.damping else tucker.core.new_zeros(0)
+
+
+def relative_motion(old: Tensor, new: Tensor) -> Tensor:
+    """Return max |log(new / old)| of the singular values above rounding, 0-d; 0 where none is."""
+    floor = torch.cat([new, new.new_zeros(1)]).max() * ROUNDING * torch.finfo(new.dtype).eps
+    seen = torch.minimum(old, new) > floor
+    moves = torch.where(seen, torch.log(new / old), 0.0).abs()
+    return torch.cat([moves, moves.new_zeros(1)]).max()
 
 
 def scaled(
