@@ -3,13 +3,19 @@
 Modules    SharedNumbers  four numbers for all layers: start, first, ratio, step_size; layer t has
                           the threshold first * ratio^t (tensors, Dong et al., ICASSP 2023).
            LayerNumbers   a threshold and a step size a layer (matrices, Cai et al., NeurIPS 2021).
-           Both pass through softplus and sigmoid, so every value is admissible.
+           Thresholds pass through softplus, ratio and steps through the logistic function, so
+           every value is admissible.
 Loss       supervised       ||T - T*||^2 / ||T*||^2
            self-supervised  ||y - A(T)||_1 / ||y||_1: what is sparse should stay sparse
-Update     Adam; gradients that are not finite count as zero, others are cut. Layer by layer:
-           layer t alone, then layers 0 ... t together.
+Update     Rprop: only the signs of the derivatives count, each number has a step of its own,
+           longer while the sign stays, half as long when it turns. The sources use Adam, whose
+           steps die out here: near its end the l1 loss falls by a millionth of what it fell by
+           at first, which a mean of squared slopes remembers. Slopes that are not finite count
+           as zero. Layer by layer: layer t alone, then layers 0 ... t together.
+           Trials, if any, draw the numbers to begin with at random, without slopes.
            The numbers with the lowest loss are kept.
-Cost       a step differentiates through all layers: about four times a run, and memory for all.
+Cost       a step differentiates through all layers: about four times a run, and memory for all;
+           a trial is one run.
 """
 
 from __future__ import annotations
@@ -33,7 +39,9 @@ from wellposed.problem import Problem
 from wellposed.rng import Stream
 from wellposed.task import Task
 
-CLIP = 1.0  # largest norm of a gradient
+FACTORS = (0.5, 1.2)  # of a step of Rprop when the sign turns, and while it stays
+STEPS = (1e-6, 0.5)  # shortest and longest of them
+WIDE = ((1.0, 5.0), (1.0, 5.0), (0.4, 0.95), (0.1, 1.0))  # start, first, ratio, step_size
 
 
 class Stack(NamedTuple):
@@ -56,7 +64,7 @@ class SharedNumbers(nn.Module):
     ratio
         Decay of the threshold a layer, in (0, 1).
     step_size
-        Of all layers, > 0.
+        Of all layers, in (0, 1).
     modes
         Modes whose factors move; None means all.
 
@@ -80,17 +88,26 @@ class SharedNumbers(nn.Module):
         super().__init__()
         whole(depth, "depth")
         self.depth, self.modes = depth, modes
-        raw = [inverse_softplus(start), inverse_softplus(first), inverse_softplus(step_size)]
-        raw.append(math.log(ratio / (1 - ratio)))
-        self.raw = nn.Parameter(torch.tensor(raw, dtype=torch.float64))
+        self.raw = nn.Parameter(self._raw(start, first, ratio, step_size))
 
     def method(self) -> UnrolledRobustPCA:
         """Return the unrolled method; its numbers carry gradients."""
-        start, first, size = nn.functional.softplus(self.raw[:3])
-        powers = torch.arange(self.depth, dtype=self.raw.dtype)
-        thresholds = first * torch.sigmoid(self.raw[3]) ** powers
-        sizes = size.clamp_max(1.0).expand(self.depth)
-        return UnrolledRobustPCA(start, thresholds, sizes, self.modes)
+        start, first = nn.functional.softplus(self.raw[:2])
+        ratio, size = torch.sigmoid(self.raw[2:])
+        thresholds = first * ratio ** torch.arange(self.depth, dtype=self.raw.dtype)
+        return UnrolledRobustPCA(start, thresholds, size.expand(self.depth), self.modes)
+
+    def draw(self, stream: Stream, trial: int) -> None:
+        """Take random numbers, as wide as such nets are tuned by hand."""
+        u = stream.uniform((4,), "trial", trial).tolist()
+        values = [low + (high - low) * x for x, (low, high) in zip(u, WIDE, strict=True)]
+        with torch.no_grad():
+            self.raw.copy_(self._raw(*values))
+
+    @staticmethod
+    def _raw(start: float, first: float, ratio: float, step_size: float) -> Tensor:
+        raw = [inverse_softplus(start), inverse_softplus(first), logit(ratio), logit(step_size)]
+        return torch.tensor(raw, dtype=torch.float64)
 
 
 class LayerNumbers(nn.Module):
@@ -119,14 +136,13 @@ class LayerNumbers(nn.Module):
         zetas = [inverse_softplus(first * ratio**t) for t in range(depth)]
         self.start = nn.Parameter(torch.tensor(inverse_softplus(start), dtype=torch.float64))
         self.zetas = nn.Parameter(torch.tensor(zetas, dtype=torch.float64))
-        sizes = torch.full((depth,), inverse_softplus(step_size), dtype=torch.float64)
+        sizes = torch.full((depth,), logit(step_size), dtype=torch.float64)
         self.sizes = nn.Parameter(sizes)
 
     def method(self, layers: int | None = None) -> UnrolledRobustPCA:
         """Return the method made of the first layers."""
         n = layers or self.depth
-        softplus = nn.functional.softplus
-        sizes = softplus(self.sizes[:n]).clamp_max(1.0)
+        softplus, sizes = nn.functional.softplus, torch.sigmoid(self.sizes[:n])
         return UnrolledRobustPCA(softplus(self.start), softplus(self.zetas[:n]), sizes)
 
 
@@ -134,6 +150,12 @@ def inverse_softplus(value: float) -> float:
     """Return x with softplus(x) = value > 0."""
     require(value > 0, f"a number of the net is {value}, expected > 0")
     return value + math.log(-math.expm1(-value))
+
+
+def logit(value: float) -> float:
+    """Return x with 1 / (1 + exp(-x)) = value in (0, 1)."""
+    require(0 < value < 1, f"a number of the net is {value}, expected between 0 and 1")
+    return math.log(value / (1 - value))
 
 
 def frozen(method: UnrolledRobustPCA) -> UnrolledRobustPCA:
@@ -172,10 +194,13 @@ def tune(
     module: SharedNumbers | LayerNumbers,
     stacks: Sequence[Stack],
     steps: int,
-    rate: float = 0.05,
+    rate: float = 0.1,
     watch: Callable[[int, float], None] | None = None,
+    *,
+    trials: int = 0,
+    seed: int = 0,
 ) -> UnrolledRobustPCA:
-    """Tune all numbers at once on one or more stacks in turn.
+    """Tune all numbers at once, on the mean loss of one or more stacks.
 
     Parameters
     ----------
@@ -184,11 +209,16 @@ def tune(
     stacks
         With truths: supervised; without: self-supervised.
     steps
-        Of Adam, >= 0.
+        Of Rprop, >= 0.
     rate
-        Of Adam, > 0.
+        Its first step, > 0.
     watch
         Called with each step and loss.
+    trials
+        Of random numbers to begin with, >= 0, beside those of ``SharedNumbers`` itself; about
+        twice ``steps`` where the first numbers are nothing but a guess.
+    seed
+        Of the trials.
 
     Returns
     -------
@@ -206,12 +236,15 @@ def tune(
     >>> len(net.thresholds)
     8
     """
+    whole(trials, "trials", 0)
+    if trials and isinstance(module, SharedNumbers):
+        _try(module, stacks, trials, Stream(seed))
     _descend(module.parameters(), module.method, stacks, steps, rate, watch)
     return frozen(module.method())
 
 
 def tune_by_layers(
-    module: LayerNumbers, stacks: Sequence[Stack], steps: int, rate: float = 0.05
+    module: LayerNumbers, stacks: Sequence[Stack], steps: int, rate: float = 0.1
 ) -> UnrolledRobustPCA:
     """Tune layer by layer: each new layer alone for ``steps``, then all so far for ``steps``.
 
@@ -232,6 +265,20 @@ def tune_by_layers(
     return frozen(module.method())
 
 
+def _try(module: SharedNumbers, stacks: Sequence[Stack], trials: int, stream: Stream) -> None:
+    """Leave the best of the module's own numbers and some random ones."""
+    best, kept = math.inf, module.raw.detach().clone()
+    for trial in range(-1, trials):
+        if trial >= 0:
+            module.draw(stream, trial)
+        with torch.no_grad():
+            now = sum(float(loss_of(module.method(), stack)) for stack in stacks)
+        if now < best:  # NaN compares false
+            best, kept = now, module.raw.detach().clone()
+    with torch.no_grad():
+        module.raw.copy_(kept)
+
+
 def _descend(
     parameters: Iterable[nn.Parameter],
     make: Callable[[], UnrolledRobustPCA],
@@ -241,7 +288,7 @@ def _descend(
     watch: Callable[[int, float], None] | None = None,
 ) -> None:
     weights = list(parameters)
-    optimizer = torch.optim.Adam(weights, lr=rate)
+    optimizer = torch.optim.Rprop(weights, rate, etas=FACTORS, step_sizes=STEPS)
     best, kept = math.inf, [w.detach().clone() for w in weights]
     for step in range(steps + 1):
         optimizer.zero_grad()
@@ -258,7 +305,6 @@ def _descend(
         for w in weights:
             if w.grad is not None:
                 w.grad.nan_to_num_(0.0, 0.0, 0.0)
-        nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.step()
     with torch.no_grad():
         for w, value in zip(weights, kept, strict=True):
