@@ -24,18 +24,17 @@ def cube(noise, seed=0, sides=(24, 22, 20), ranks=RANKS):
     return wp.Problem(noisy[mask], wp.operators.TensorEntries.from_mask(mask)), truth
 
 
-def test_ranks_are_found_that_do_as_well_as_the_true_ones():
-    problem, truth = cube(0.1)
+@pytest.mark.parametrize("seed", [72201, 72202])
+def test_the_true_ranks_are_found(seed):
+    """A rung too many, d <= 76 numbers more, fits noise: on m = 10 600 cells it costs d / 2m of
+    the error, 0.4 %. On j = 1 180 cells that judge this has a standard deviation of
+    (d / m j)^(1/2), 0.25 %; to win it would have to gain a whole per cent, 5 of them: once in 10^7.
+    """
+    problem, truth = cube(0.1, seed, (36, 34, 32))
     found = wp.recover(problem, wp.LowTucker(), truth=truth, steps=100)
-    given = wp.recover(problem, wp.LowTucker(RANKS), truth=truth, steps=100)
-    # 317 cells judge: ranks one rung too large cannot be told apart, and cost little
-    assert all(a <= b <= 2 * a for a, b in zip(RANKS, found.ranks, strict=True))
-    assert found.trace.error[-1] <= 1.3 * given.trace.error[-1]
+    assert found.ranks == RANKS
     assert found.choice[0].ranks == (1, 1, 1)
-    small = wp.recover(
-        problem, wp.LowTucker((1, 1, 1)), truth=truth, steps=100
-    )  # what a bad choice costs
-    assert small.trace.error[-1] > 3 * found.trace.error[-1]
+    assert found.choice[0].error > 3 * min(c.error for c in found.choice)  # what it tells apart
 
 
 def test_the_split_is_disjoint_and_repeatable():
