@@ -136,6 +136,39 @@ def test_a_solver_that_forgets_to_extrapolate_has_another_order():
     assert abs(order_of(Forgetful) - 2) > 0.5
 
 
+def response(ladder, spread):
+    """x = a z + b n for the prior N(0, spread^2): return a and b."""
+    prior, sampler = Gaussian([0.0], spread**2), AngleODE(len(ladder))
+    z = torch.ones(1, 1, dtype=torch.float64)
+    one, none = (sampler.draw(prior, ladder, at, Stream(3), 0) for at in (z, 0 * z))
+    n = Stream(3).normal(z.shape, "denoise", 0)
+    return float(one - none), float(none / n)
+
+
+def kept(ladder, spread, eta):
+    """Variance over spread^2 that sweeps of z = x + eta n and x ~ p(x | z) settle at."""
+    a, b = response(ladder, spread)
+    return (a**2 * eta**2 + b**2) / (1 - a**2) / spread**2
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 7])
+@pytest.mark.parametrize("spread", [0.03, 0.3, 1.0, 10.0])
+def test_the_mean_is_exact_for_gaussian_priors_at_any_number_of_steps(steps, spread):
+    a, _ = response(AngleODE(steps).ladder(Gaussian([0.0], spread**2), 0.5), spread)
+    assert a == pytest.approx(spread**2 / (spread**2 + 0.25), rel=1e-10)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 5])
+def test_a_few_steps_keep_the_spread_of_the_prior_through_many_sweeps(steps):
+    ladder = AngleODE(steps).ladder(Gaussian([0.0], 1.0), 0.3)
+    assert kept(ladder, 1.0, 0.3) == pytest.approx(1, abs=0.01)
+    h = math.pi / 2 / steps  # the usual weights lose a tenth of the variance and more
+    usual = [rung._replace(now=1.5 * h, before=-0.5 * h) for rung in ladder]
+    usual[0] = ladder[0]._replace(now=h)
+    assert kept(tuple(usual), 1.0, 0.3) < 0.97
+    assert kept(tuple(usual), 1.0, 0.3) < 0.9 or steps > 3
+
+
 def test_the_last_step_may_be_longer_where_the_denoiser_stops():
     prior = Gaussian([0.0], 1.0)
     narrow = Denoiser(lambda z, s: z / (1 + s[:, None] ** 2), (1,), sigma_min=0.05)
