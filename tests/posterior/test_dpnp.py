@@ -17,6 +17,7 @@ from wellposed.evaluation.distances import against
 from wellposed.posterior import AngleODE, ChainOU, HeatFlow
 from wellposed.posterior.coupling import couplings
 from wellposed.posterior.dpnp import DPnP
+from wellposed.rng import Stream
 from wellposed.task import Task
 from wellposed.uncertainty import Evaluations
 
@@ -79,7 +80,17 @@ def test_annealed_it_comes_near_the_posterior(proximal):
     )
     assert against(found.draws, prior.posterior(problem), sliced).ratio < 2
     assert (found.acceptance is not None) == (proximal == "mala")
-    assert found.evaluations.denoiser == 1000
+    assert found.evaluations.denoiser == 1001
+
+
+def test_chains_start_on_the_side_of_the_prior_where_the_data_see_no_sign():
+    prior = wp.Gaussian(torch.full((16, 16), -0.8), 0.3**2)
+    look = wp.operators.PhaseRetrieval(wp.operators.coded_mask((16, 16)), 4.0)
+    x = prior.sample(1, seed=1)
+    y = wp.noise.Gaussian(0.05).simulate(look(x)[0], Stream(2))
+    problem = wp.Problem(y, look, wp.noise.Gaussian(0.05))
+    found = wp.recover(problem, prior, wp.DPnP(20, tail=2), draws=64)
+    assert bool((found.draws.mean((1, 2)) < 0).all())
 
 
 def test_one_bit_data():

@@ -27,7 +27,7 @@ def _dpnp(budget: int | None, denoiser: Literal["ddim", "ddpm"]) -> Any:
     if budget is None:
         return wellposed.DPnP(denoiser=denoiser)
     inner = min(max(budget // SWEEPS, INNER[0]), INNER[1])
-    sweeps = budget // inner
+    sweeps = (budget - 1) // inner  # one evaluation is for the start
     return wellposed.DPnP(
         steps=sweeps,
         denoiser=denoiser,
@@ -63,7 +63,7 @@ def named(method: str, budget: int | None) -> Any:
     Examples
     --------
     >>> named("dpnp", 160).steps, named("dpnp", 160).denoiser_steps
-    (40, 4)
+    (39, 4)
     """
     if method not in METHODS:
         raise InputError(

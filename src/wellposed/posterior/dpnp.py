@@ -6,8 +6,8 @@ Model      x ~ p known by its denoiser, L(x) = log p(y | x) for any likelihood.
 Update     for k = 0, 1, ..., with couplings eta_k:
            z_k     ~ exp(L(z) - |z - x_k|^2 / (2 eta_k^2))     proximal consistency
            x_{k+1} ~ p(x | x + eta_k w = z_k)                  denoising posterior
-Cost       per sweep: the denoiser's steps in evaluations; a Gaussian solve, or the moves'
-           gradients or likelihoods.
+Cost       an evaluation for the start; per sweep: the denoiser's steps in evaluations; a
+           Gaussian solve, or the moves' gradients or likelihoods.
 Guarantee  at constant eta the law of x is p q_eta / Z, q_eta = e^L * N(0, eta^2 I). With
            lambda the second eigenvalue of the sweep and eps_1, eps_2 the total variation
            errors of the halves,
@@ -40,6 +40,7 @@ from wellposed.samplers.walk import all_finite
 from wellposed.task import Account, Reading, Task
 
 STEPS = 10  # of the denoising sampler; twice that above the prior's spread, and for the heat flow
+FAR = 10  # level in units of the prior's spread at which a denoiser returns about the mean
 LOOSE = 1e-4  # relative residual of a Gaussian solve that is worth a word
 
 
@@ -115,7 +116,7 @@ class DPnP:
     >>> problem = wp.Problem([0.8], wp.operators.Matrix([[1.0, 1.0]]), wp.noise.Gaussian(0.2))
     >>> found = wp.recover(problem, prior, wp.DPnP(steps=20), draws=100)
     >>> found.draws.shape, found.evaluations.denoiser
-    ((100, 2), 200)
+    ((100, 2), 201)
     """
 
     steps: int = 60
@@ -156,14 +157,18 @@ class DPnP:
         return Plan(
             prior, fit, etas, tuple(ladders), tables.sampler,
             choose(fit, self.proximal, self.moves), summaries(fit), min(self.tail, constant),
-            (self.steps - self.tail) // 2, (0, *accumulate(len(ladder) for ladder in ladders)),
+            (self.steps - self.tail) // 2,
+            tuple(accumulate((len(ladder) for ladder in ladders), initial=1)),
             (task.count, *prior.shape), task.dtype, task.device,
         )  # fmt: skip
 
     def init(self, plan: Plan, stream: Stream) -> State:
-        """Start at noise of the prior's spread."""
-        x = stream.normal(plan.shape, "start", dtype=plan.dtype, device=plan.device)
-        x = x * plan.prior.sigma_data
+        """Start around the prior's mean: of x and -x alike to the data, on its side."""
+        prior, kind = plan.prior, {"dtype": plan.dtype, "device": plan.device}
+        far = min(prior.sigma_max, FAR * prior.sigma_data)
+        mean = prior.denoise(far * stream.normal(plan.shape, "far", **kind), far)  # type: ignore[arg-type]
+        spread = stream.normal(plan.shape, "start", **kind)  # type: ignore[arg-type]
+        x = mean + prior.sigma_data * spread
         pull = plan.proximal.begin(plan.fit, Turn(x, plan.etas[0], stream, 0))
         none = torch.zeros(0, len(x), len(plan.summaries.names), dtype=torch.float64)
         return State(x, pull, none.to(x.device), 0, stream)
