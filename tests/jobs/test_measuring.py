@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from wellposed.errors import CapabilityError, InputError
-from wellposed.io import Picture, write_picture
+from wellposed.errors import CapabilityError, FileError, InputError
+from wellposed.io import Picture, read_picture, write_picture
 from wellposed.jobs.measuring import code, measured, simulated
 from wellposed.jobs.specs import parse_noise, parse_operator
 from wellposed.priors.load import load_prior
@@ -104,15 +104,62 @@ def test_bits_and_magnitudes():
     bits = Picture((one.problem.y.movedim(0, -1).numpy() > 0).astype(np.float32), 8)
     read = measured(bits, parse_operator("onebit:0.4"), parse_noise("none"), PHOTO)
     assert torch.equal(read.problem.y, one.problem.y)
-    phase = simulated(colour(32, 32), parse_operator("phase:4"), NOISE, PHOTO, 0)
-    assert tuple(phase.problem.y.shape) == (3, 64, 64)
     share = (code((3, 400, 400), 0) == 0).float().mean()
     assert float(share) == pytest.approx(0.75, abs=0.01)
 
 
+def kept(found, tmp_path):
+    """Write the files of a simulation; return those of the measurement and of the code."""
+    for name, values in found.files.items():
+        write_picture(tmp_path / name, values)
+    return tmp_path / "measured.npy", tmp_path / "code.npy"
+
+
+@pytest.mark.parametrize(("picture", "prior"), [(colour(32, 48), PHOTO), (grey(32, 32), FASHION)])
+def test_magnitudes_and_their_code_come_back_from_files(picture, prior, tmp_path):
+    made = simulated(picture, parse_operator("phase:4"), NOISE, prior, seed=3)
+    measurement, known = kept(made, tmp_path)
+    spec = parse_operator(f"phase:4:{known}")
+    read = measured(read_picture(measurement, scaled=False), spec, NOISE, prior)
+    assert torch.allclose(read.problem.y, made.problem.y, atol=1e-6)
+    assert read.problem.noise == made.problem.noise
+    assert read.frame == made.frame
+    x = Stream(4).normal((1, *made.truth.shape), "x").float()
+    assert torch.equal(read.problem.operator.forward(x), made.problem.operator.forward(x))
+
+
+def test_magnitudes_are_those_of_the_picture_between_black_and_white(tmp_path):
+    picture = colour(32, 32)
+    made = simulated(picture, parse_operator("phase:4"), NOISE, PHOTO, seed=3)
+    p = picture.values[..., 1] * made.files["code.npy"]
+    padded = np.zeros((64, 64))
+    padded[:32, :32] = p
+    expected = np.abs(np.fft.fftshift(np.fft.fft2(padded, norm="ortho")))
+    off = made.files["measured.npy"][..., 1] - expected
+    # four standard errors of a standard deviation of 4096 numbers: 4 / sqrt(8192)
+    assert float(off.std()) == pytest.approx(0.05, rel=0.045)
+    model = made.problem.operator  # x and -x, black and white, are not alike
+    assert not torch.allclose(model(made.truth), model(-made.truth), atol=0.1)
+
+
+def test_magnitudes_that_do_not_fit_their_code_are_refused(tmp_path):
+    made = simulated(grey(32, 32), parse_operator("phase:4"), NOISE, FASHION, seed=3)
+    measurement, known = kept(made, tmp_path)
+    picture = read_picture(measurement, scaled=False)
+    with pytest.raises(InputError, match="64 x 64 magnitudes, expected 46 x 46"):
+        measured(picture, parse_operator(f"phase:2:{known}"), NOISE, FASHION)
+    write_picture(known, np.ones((20, 25)))
+    with pytest.raises(InputError, match="25 x 20 pixels, expected multiples of"):
+        measured(picture, parse_operator(f"phase:4:{known}"), NOISE, FASHION)
+    write_picture(measurement, np.full((64, 64), 10.0))  # far beyond white
+    assert float(read_picture(measurement, scaled=False).values.max()) == 10
+    with pytest.raises(FileError, match="expected the scale from 0 to 1"):
+        read_picture(measurement)
+
+
 REFUSED = [
     ("inpaint:0.5", NOISE, colour(32, 32), PHOTO, InputError, "only for --simulate"),
-    ("phase:4", NOISE, colour(32, 32), PHOTO, InputError, "simulates phase retrieval only"),
+    ("phase:4", NOISE, colour(32, 32), PHOTO, InputError, "without their code"),
     ("denoise", NOISE, colour(32, 32), FASHION, InputError, "has colours, the prior is grey"),
     ("onebit:0.4", parse_noise("none"), grey(32, 32), PHOTO, CapabilityError, "the same coin"),
     ("onebit:0.4", NOISE, colour(32, 32), PHOTO, InputError, "bits have no noise"),

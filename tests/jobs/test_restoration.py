@@ -129,6 +129,18 @@ def test_bad_requests_leave_nothing_behind(picture, tmp_path, more, told, capsys
     assert not (tmp_path / "bad").exists()
 
 
+def test_measured_magnitudes_are_recovered_with_the_code_that_a_simulation_left(picture, tmp_path):
+    made, again = tmp_path / "made", tmp_path / "again"
+    words_ = [{"superresolve:2": "phase:4", "8": "30"}.get(w, w) for w in words(picture, made)]
+    assert main(words_) == 0
+    code = f"phase:4:{made / 'code.npy'}"
+    words_ = [code if w == "phase:4" else w for w in words_ if w != "--simulate"]
+    words_[1], words_[words_.index("--out") + 1] = str(made / "measured.npy"), str(again)
+    assert main(words_) == 0
+    first, second = (np.load(f / "recovered.npz")["draws"] for f in (made, again))
+    np.testing.assert_allclose(first, second, atol=1e-3)
+
+
 def test_size_needs_a_simulation(picture, tmp_path, capsys):
     words_ = [w for w in words(picture, tmp_path / "bad", "--size", "16") if w != "--simulate"]
     assert main(words_) == 2

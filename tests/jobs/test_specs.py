@@ -15,6 +15,7 @@ GOOD = {
     "blur:out/kernel.npy": OperatorSpec("kernel", (), "out/kernel.npy"),
     "phase": OperatorSpec("phase", (4.0,)),
     "phase:2": OperatorSpec("phase", (2.0,)),
+    "phase:2:my:code.npy": OperatorSpec("phase", (2.0,), "my:code.npy"),
     "onebit:0.4": OperatorSpec("onebit", (0.4,)),
 }
 BAD = [

@@ -32,7 +32,8 @@ def recover(
         The measurement (PNG, JPEG, TIFF, .npy); with --simulate, the clean picture.
     operator
         denoise, inpaint:mask.png (white is seen), inpaint:0.7 (share missing), superresolve:4,
-        blur:gaussian:2, blur:motion:9:30, blur:kernel.npy, phase:4, onebit:0.4.
+        blur:gaussian:2, blur:motion:9:30, blur:kernel.npy, phase:4 (random code), phase:4:code.npy
+        (for measured magnitudes; --simulate leaves both files), onebit:0.4.
     noise
         gaussian:0.05 or laplace:0.05, where black is 0 and white is 1; none for onebit. Left out:
         gaussian:0.05, and none for onebit.

@@ -45,7 +45,7 @@ class Picture:
         return self.values.ndim == 2
 
 
-def read_picture(path: str | Path, limits: Limits | None = None) -> Picture:
+def read_picture(path: str | Path, limits: Limits | None = None, *, scaled: bool = True) -> Picture:
     """Read a PNG, JPEG, TIFF, BMP, GIF, WebP or PNM (its first page), or a .npy array.
 
     Parameters
@@ -55,6 +55,8 @@ def read_picture(path: str | Path, limits: Limits | None = None) -> Picture:
         uint16, bool, or floating on the scale from 0 to 1.
     limits
         By default four million pixels.
+    scaled
+        Whether floating numbers have to lie about the scale from 0 to 1.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def read_picture(path: str | Path, limits: Limits | None = None) -> Picture:
     path, limits = Path(path), limits or Limits(pixels=PIXELS)
     head = head_of(path, limits)
     if head.startswith(NUMPY):
-        return _from_array(path, read_npy(path, limits), limits)
+        return _from_array(path, read_npy(path, limits), limits, scaled)
     if not head.startswith(MAGIC):
         raise FileError(
             f"{path} is no picture or array",
@@ -84,7 +86,7 @@ def read_picture(path: str | Path, limits: Limits | None = None) -> Picture:
         return Picture((frame / np.float32(255)).astype(np.float32), 8)
     white = _DEPTHS[_mode(path)]
     values = (frame / white).astype(np.float32)
-    return Picture(_sound(path, values), 32 if white == 1 else 16)
+    return Picture(_sound(path, values, scaled), 32 if white == 1 else 16)
 
 
 def write_picture(path: Path, values: NDArray[Any], bits: int = 8) -> None:
@@ -148,7 +150,7 @@ def _mode(path: Path) -> str:
         return str(picture.mode)
 
 
-def _from_array(path: Path, array: NDArray[Any], limits: Limits) -> Picture:
+def _from_array(path: Path, array: NDArray[Any], limits: Limits, scaled: bool) -> Picture:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
@@ -172,10 +174,10 @@ def _from_array(path: Path, array: NDArray[Any], limits: Limits) -> Picture:
         )
     white = whites.get(array.dtype, 1.0)
     bits = {255.0: 8, 65535.0: 16}.get(white, 32)
-    return Picture(_sound(path, (array / white).astype(np.float32)), bits)
+    return Picture(_sound(path, (array / white).astype(np.float32), scaled), bits)
 
 
-def _sound(path: Path, values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _sound(path: Path, values: NDArray[np.float32], scaled: bool) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         raise FileError(
             f"{path} has NaN or infinite pixels",
@@ -183,7 +185,7 @@ def _sound(path: Path, values: NDArray[np.float32]) -> NDArray[np.float32]:
             "mark missing pixels by a mask: --operator inpaint:mask.png",
         )
     low, high = float(values.min()), float(values.max())
-    if low < -_FARTHEST or high > 1 + _FARTHEST:
+    if scaled and (low < -_FARTHEST or high > 1 + _FARTHEST):
         raise FileError(
             f"{path} has values from {low:g} to {high:g}, expected the scale from 0 to 1",
             "0 is black and 1 is white; noise may lead a little beyond",

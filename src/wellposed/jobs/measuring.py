@@ -2,7 +2,8 @@
 
 Units      pictures are 0 (black) to 1 (white), priors work on x = 2 p - 1. A linear model A of p
            with noise s n becomes  2 y - A 1 = A x + 2 s n : exact for every linear A.
-           Magnitudes and bits are those of x itself; a dither of s on the scale of p is 2 s.
+           Magnitudes |F(c p)| with noise s n become  2 y = |F(c (x + 1))| + 2 s n.
+           Bits are those of x itself; a dither of s on the scale of p is 2 s.
 Grey       files under a colour prior: three equal channels, each with noise sqrt(3) s. The mean of
            the channels then has the noise s, and colours are pulled towards grey.
 Sides      that the network's levels do not divide: the signal gets a margin that is not measured.
@@ -12,7 +13,7 @@ Simulated  signals are cropped in the middle instead.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ class Measurement:
         [C, H, W] in the prior's units, where it was simulated, else None.
     shown
         The measurement as a picture [H, W] or [H, W, 3], 0 to 1, as far as it is one.
+    files
+        Arrays by the name of a file: what ``measured`` would need again, where it is no picture.
     """
 
     problem: Problem
@@ -61,6 +64,7 @@ class Measurement:
     grey: bool
     truth: Tensor | None
     shown: NDArray[np.float32]
+    files: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def picture(self, x: Tensor) -> NDArray[np.float32]:
         """Return signals [..., C, H, W] as pictures [..., H, W] or [..., H, W, 3], 0 to 1."""
@@ -87,11 +91,7 @@ def measured(picture: Picture, operator: OperatorSpec, noise: NoiseSpec, prior: 
             "--prior fashion, or a grey prior of your own",
         )
     if operator.kind == "phase":
-        raise InputError(
-            "magnitudes are no picture, and their code is not in the file",
-            "the command line simulates phase retrieval only",
-            "use wp.operators.PhaseRetrieval(code) and wp.recover on your arrays; or --simulate",
-        )
+        return _magnitudes(values, operator, noise, prior, grey)
     factor = int(operator.numbers[0]) if operator.kind == "superresolve" else 1
     frame = (values.shape[1] * factor, values.shape[2] * factor)
     shape = _padded((len(values), *frame), factor, prior)
@@ -109,6 +109,36 @@ def measured(picture: Picture, operator: OperatorSpec, noise: NoiseSpec, prior: 
     return Measurement(problem, _at(prior, shape), frame, grey, None, picture.values)
 
 
+def _magnitudes(
+    values: NDArray[np.float32], operator: OperatorSpec, noise: NoiseSpec, prior: Any, grey: bool
+) -> Measurement:
+    """Take magnitudes |F(c p)| from a file, [C, H', W'], and their code from another."""
+    if operator.path is None:
+        raise InputError(
+            "magnitudes were given without their code",
+            "which pixels were seen, and with which sign, is not in the file",
+            f"--operator phase:{operator.numbers[0]:g}:code.npy; --simulate leaves both files",
+        )
+    frame = tuple(read_picture(operator.path).values.shape[:2])
+    shape = (len(values), *frame)
+    if _padded(shape, 1, prior) != shape:
+        raise InputError(
+            f"the code has {frame[1]} x {frame[0]} pixels, expected multiples of {_stride(prior)}",
+            "the prior needs such sides, and a margin would change the magnitudes",
+        )
+    model = _operator(operator, shape, 0)
+    if tuple(model.shape_out) != values.shape:
+        high, wide = model.shape_out[-2:]
+        raise InputError(
+            f"there are {values.shape[2]} x {values.shape[1]} magnitudes, expected {wide} x {high}",
+            f"that is {operator.numbers[0]:g} times as many as the code has pixels",
+        )
+    law = _noise(operator, noise, math.sqrt(3) if grey and len(values) == 3 else 1.0)
+    problem = Problem(2 * torch.from_numpy(values), model, law, as_numpy=False)
+    shown = _shown(operator, problem, shape)
+    return Measurement(problem, _at(prior, shape), frame, grey, None, shown)
+
+
 def simulated(
     picture: Picture, operator: OperatorSpec, noise: NoiseSpec, prior: Any, seed: int,
     size: int | None = None,
@@ -119,7 +149,8 @@ def simulated(
     truth = 2 * torch.from_numpy(_cropped(values, math.lcm(_stride(prior), factor), size)) - 1
     shape: Shape = tuple(truth.shape)  # type: ignore[assignment]
     model = _operator(operator, shape, seed)
-    spread = math.sqrt(3) if grey and len(values) == 3 and operator.linear else 1.0
+    told_thrice = grey and len(values) == 3 and operator.kind != "onebit"
+    spread = math.sqrt(3) if told_thrice else 1.0
     law = _noise(operator, noise, spread)
     mean = model.forward(truth[None])[0]
     y = law.simulate(mean, Stream(seed))
@@ -127,8 +158,12 @@ def simulated(
         y = mean + ((y - mean).reshape(3, -1)[0] / spread).repeat(3).reshape(mean.shape)
     problem = Problem(y, model, law, as_numpy=False)
     frame = (shape[1], shape[2])
-    shown = _shown(operator, problem, shape)
-    return Measurement(problem, _at(prior, shape), frame, grey, truth, shown)
+    shown, files = _shown(operator, problem, shape), {}
+    if isinstance(model, operators.PhaseRetrieval):
+        seen = (y / 2).float()
+        files["measured.npy"] = (seen[0] if grey else seen.movedim(0, -1)).numpy()
+        files["code.npy"] = model.mask.numpy()
+    return Measurement(problem, _at(prior, shape), frame, grey, truth, shown, files)
 
 
 def _channels(picture: Picture, prior: Any) -> tuple[NDArray[np.float32], bool]:
@@ -196,7 +231,8 @@ def _operator(spec: OperatorSpec, shape: Shape, seed: int) -> Operator:
             kernel = torch.from_numpy(read_picture(str(spec.path)).values)
             return operators.Blur(kernel / kernel.sum(), shape)
         case "phase":
-            return operators.PhaseRetrieval(code(shape, seed), spec.numbers[0], shape)
+            known = code(shape, seed) if spec.path is None else _code(spec.path, shape[1:])
+            return operators.PhaseRetrieval(known, spec.numbers[0], shape, offset=1.0)
         case "inpaint" if spec.path is not None:
             return _seen(_mask(spec.path, shape[1:]), shape)
         case "inpaint":
@@ -209,6 +245,17 @@ def code(shape: Shape, seed: int) -> Tensor:
     """Return a random code of -1, 0 and +1 for phase retrieval, [H, W], one for all channels."""
     u = Stream(seed).uniform(shape[1:], "code")
     return ((u >= CODE[1]).float() - (u < CODE[0]).float()).float()
+
+
+def _code(path: str, frame: tuple[int, ...]) -> Tensor:
+    """Read a code, [H, W]."""
+    found = torch.from_numpy(read_picture(path).values)
+    if tuple(found.shape) != tuple(frame):
+        raise InputError(
+            f"the code has shape {list(found.shape)}, expected {list(frame)}",
+            "there is one number for each pixel, the same for all colours",
+        )
+    return found
 
 
 def _mask(path: str | None, frame: tuple[int, ...]) -> Tensor:

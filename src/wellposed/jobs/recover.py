@@ -29,7 +29,8 @@ def recover(
     """Draw pictures from the posterior of a measurement.
 
     The folder then holds ``recovered.npz`` (draws, mean, standard deviation, ends of the 90 %
-    interval; 0 black, 1 white), the mean as a picture, ``summary.json`` and ``report.html``.
+    interval; 0 black, 1 white), the mean as a picture, ``summary.json`` and ``report.html``;
+    of simulated magnitudes ``measured.npy`` and ``code.npy`` as well.
 
     Parameters
     ----------
@@ -57,10 +58,10 @@ def recover(
     StoreError
         The folder belongs to another job.
     """
-    picture = read_picture(job.file)
-    named = parse_operator(job.operator).path
-    if named is not None:
-        read_picture(named)
+    spec = parse_operator(job.operator)
+    picture = read_picture(job.file, scaled=job.simulate or spec.kind != "phase")
+    if spec.path is not None:
+        read_picture(spec.path)
     if job.size is not None and not job.simulate:
         raise InputError(
             f"size is {job.size}, but nothing is simulated",

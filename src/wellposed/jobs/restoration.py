@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wellposed.checks import as_tensor, require
-from wellposed.evaluation.images import align, psnr, ssim
+from wellposed.evaluation.images import psnr, ssim
 from wellposed.generation import HELD
 from wellposed.io import Picture, write_arrays, write_picture
 from wellposed.jobs import budget
@@ -66,10 +66,10 @@ def _work(
 ) -> dict[str, Any]:
     posterior = bench.infer("draws", found.problem, found.prior, method, job.draws)
     draws = as_tensor(posterior.draws, "draws").float()
-    if job.operator.startswith("phase") and found.truth is not None and len(draws):
-        draws = align(draws, found.truth.expand_as(draws))
     arrays = _arrays(found, draws)
     write_arrays(bench.folder / "recovered.npz", arrays)
+    for name, values in found.files.items():
+        write_picture(bench.folder / name, values)
     if len(draws):
         write_picture(bench.folder / f"mean.{job.form}", arrays["mean"], picture.bits)
     fit = fit_of(found.problem, draws, job.seed)

@@ -8,6 +8,7 @@
     blur:motion:9:30             9 pixels at 30 degrees
     blur:kernel.npy              a kernel of one's own
     phase:4                      magnitudes of the coded Fourier transform, 4 times oversampled
+    phase:4:code.npy             likewise, with a code of one's own, [H, W]
     onebit:0.4                   one bit a pixel: 1 with probability sigmoid((x - 0.5) / 0.4)
 
 Lengths of noise and dither are on the scale from 0 (black) to 1 (white).
@@ -23,7 +24,7 @@ from wellposed.errors import InputError
 
 OPERATORS = (
     "denoise, inpaint:mask.png, inpaint:0.7, superresolve:4, blur:gaussian:2, blur:motion:9:30, "
-    "blur:kernel.npy, phase:4, onebit:0.4"
+    "blur:kernel.npy, phase:4, phase:4:code.npy, onebit:0.4"
 )
 
 
@@ -91,9 +92,9 @@ def parse_operator(text: str) -> OperatorSpec:
         case "blur", _ if rest:
             return _blur(text, rest)
         case "phase", _:
-            return OperatorSpec(
-                "phase", _within(text, _numbers(text, rest or "4", 1), ((0.99, 64),))
-            )
+            oversample, _, code = (rest or "4").partition(":")
+            factor = _within(text, _numbers(text, oversample, 1), ((0.99, 64),))
+            return OperatorSpec("phase", factor, code or None)
         case "onebit", _:
             return OperatorSpec("onebit", _within(text, _numbers(text, rest, 1), ((0, 100),)))
     _refuse(text, "no such forward model")

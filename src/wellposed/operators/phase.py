@@ -1,13 +1,13 @@
 """Phase retrieval: magnitudes of the oversampled Fourier transform of a coded signal.
 
-Model      y = |F pad(c . x)|,  c the code (mask), pad to sqrt(oversample) times each side,
-           F the orthonormal transform with the zero frequency in the middle.
+Model      y = |F pad(c . (x + b))|,  c the code (mask), b the offset, pad to sqrt(oversample)
+           times each side, F the orthonormal transform with the zero frequency in the middle.
 Gradient   of |z| in z is z / |z|, and 0 at z = 0, where the magnitude has a kink. So the pullback
            of v is  c* . crop(F* (v z / |z|)), its real part.
 Cost       a transform forward, two for the pullback; under a real code the spectrum of a real
            signal is Hermitian, and one half of it is computed.
-Ambiguity  x and -x have the same magnitudes; without a code so do shifts and reflections that
-           stay inside the frame. Scores have to allow for them.
+Ambiguity  without an offset x and -x have the same magnitudes; without a code so do shifts and
+           reflections that stay inside the frame. Scores have to allow for them.
 Source     codes: Candes, Li & Soltanolkotabi, Appl. Comput. Harmon. Anal. 2015.
 """
 
@@ -41,6 +41,8 @@ class PhaseRetrieval(Operator):
         the square root, rounded up.
     shape
         Shape of one signal, [..., H, W]; by default (H, W).
+    offset
+        Added to each number of the signal, finite: 1 makes pictures in [-1, 1] non-negative.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class PhaseRetrieval(Operator):
     mask: Tensor
     oversample: float = 4.0
     shape: Shape = ()
+    offset: float = 0.0
     complex_values: ClassVar[bool | None] = False
 
     def __post_init__(self) -> None:
@@ -70,6 +73,7 @@ class PhaseRetrieval(Operator):
         finite(mask, "mask")
         require(bool(mask.any()), "mask is empty: it holds only zeros", "nothing is seen")
         within(self.oversample, "oversample", 1)
+        within(self.offset, "offset")
         sides = tuple(mask.shape[-2:])
         shape = checked_shape(self.shape, "shape") if self.shape else sides
         trailing(shape, sides, "mask")
@@ -92,7 +96,7 @@ class PhaseRetrieval(Operator):
         return tuple(math.ceil(side * stretch - 1e-9) for side in self.mask.shape[-2:])
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return F pad(c . x), complex, for each signal in the batch."""
+        """Return F pad(c . (x + b)), complex, for each signal in the batch."""
         spectrum = torch.fft.fft2(self._coded(x), s=self._padded, norm="ortho")
         centred: Tensor = torch.fft.fftshift(spectrum, dim=(-2, -1))
         return centred
@@ -119,7 +123,8 @@ class PhaseRetrieval(Operator):
 
     def _coded(self, x: Tensor) -> Tensor:
         dtype = x.dtype.to_complex() if self.mask.is_complex() else x.dtype
-        coded: Tensor = self.mask.to(x.device, dtype) * (x.unsqueeze(-3) if self._many else x)
+        x = x.unsqueeze(-3) if self._many else x
+        coded: Tensor = self.mask.to(x.device, dtype) * (x + self.offset)
         return coded
 
     @property
