@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 HELPERS = {
-    "__main__", "alignment", "baselines", "common", "figures", "instances", "plots", "runs",
+    "__main__", "alignment", "baselines", "common", "figures", "instances", "photographs", "plots",
+    "runs", "together",
 }  # fmt: skip
 FOLDER = Path(__file__).parent
 

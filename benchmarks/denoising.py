@@ -15,41 +15,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 import wellposed as wp
 from benchmarks.common import save
+from benchmarks.photographs import NAMES, photograph
+from wellposed.evaluation.images import centre_crop
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.rng import Stream
 
 SIDE = 256
 LEVELS = (5.0, 15.0, 25.0, 50.0, 100.0)
 COARSE = (128.0, 256.0, 512.0, 1280.0, 2550.0)  # sigma 1, 2, 4, 10, 20 in the prior's range
-NAMES = ("astronaut", "coffee", "chelsea", "rocket", "motorcycle", "china", "flower")
-
-
-def photograph(name: str) -> Tensor:
-    """Return the central crop of a photograph, [3, 256, 256] in [0, 1]."""
-    if name in ("china", "flower"):
-        folder = Path(find_spec("sklearn").origin).parent / "datasets" / "images"
-        pixels = np.asarray(Image.open(folder / f"{name}.jpg"))
-    elif name == "motorcycle":
-        from skimage.data import stereo_motorcycle
-
-        pixels = stereo_motorcycle()[0]
-    else:
-        import skimage.data
-
-        pixels = getattr(skimage.data, name)()
-    top, left = ((n - SIDE) // 2 for n in pixels.shape[:2])
-    crop = np.ascontiguousarray(pixels[top : top + SIDE, left : left + SIDE, :3])
-    return torch.from_numpy(crop).movedim(-1, 0).float() / 255
 
 
 def noisy(truth: Tensor, level: float, number: int) -> Tensor:
@@ -93,7 +73,7 @@ def main(argv: Sequence[str]) -> None:
     rows = []
     print(f"{'photograph':12} {'sigma':>6} {'noisy':>7} {'prior':>7} {'BM3D':>7}")
     for number, name in enumerate(NAMES):
-        truth = photograph(name)
+        truth = centre_crop(photograph(name), (SIDE, SIDE))
         for level in asked.levels:
             y = noisy(truth, level, number)
             peer = float("nan") if asked.no_peer else psnr(by_bm3d(y, level), truth)
@@ -113,7 +93,7 @@ def coarse(prior: DiffusionPrior) -> list[list[float]]:
     for level in COARSE:
         found = []
         for number, name in enumerate(NAMES):
-            truth = photograph(name)
+            truth = centre_crop(photograph(name), (SIDE, SIDE))
             x = by_prior(prior, noisy(truth, level, number), level)
             found.append((psnr(x, truth), drift(x, truth)))
         quality, moved = np.mean(found, axis=0)

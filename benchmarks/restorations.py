@@ -1,26 +1,35 @@
 """The talks' tables in kind: posterior samplers on held-out pictures, each tuned on other ones.
 
-Tasks      super-resolution (4 times for colour, 2 times for 32 x 32 grey), phase retrieval with a
-           code of -1, 0, +1, and one bit a pixel; noise as in the talks: 0.2 on the scale from
-           -1 to 1 (phase and super-resolution), dither 0.4 (bits).
+Tasks      super-resolution 4 times, phase retrieval with a code of -1, 0, +1, and one bit a number;
+           noise as in the talks: 0.2 on the scale from -1 to 1 (phase and super-resolution),
+           dither 0.4 (bits).
+Pictures   fashion: its test pictures, 32 x 32. photo: tiles of 64 x 64 of seven photographs of
+           scikit-image and scikit-learn. None is in the training data; those that methods are
+           tuned on are others than those that they are tested on.
 Methods    DPnP with either denoising sampler, DPS, LGD-MC: five settings each, chosen by mean
-           LPIPS on the tuning pictures; then one draw of each test picture.
-Fairness   every method has the same denoiser evaluations a draw (a step of DPS and LGD-MC also
-           needs a derivative of the denoiser, which takes longer: see the seconds), the same
-           measurements, the same number of settings, no warm start. Signs that phase retrieval
-           cannot see are resolved before scoring, for all alike.
-LPIPS      of grey 32 x 32 pictures: three equal channels, enlarged twice.
+           LPIPS on the tuning pictures; then one draw of each test picture is scored.
+Fairness   every method passes as often through the network: an evaluation of DPnP is one pass, a
+           step of DPS or LGD-MC is two (there and back). The same measurements, the same number
+           of settings, no warm start. Signs that phase retrieval cannot see, one of each channel,
+           are resolved before scoring, for all alike. The network computes in bfloat16.
+LPIPS      AlexNet; of grey 32 x 32 pictures: three equal channels, enlarged twice.
+Coverage   share of the numbers of a picture between the least and the largest of L draws; exact
+           draws hold (L - 1) / (L + 1).
+Seconds    of the processor, for a draw, where 16 pictures are recovered at once.
 
-    python -m benchmarks restorations --prior fashion --images 16 --tune 8 --budget 160
+    python -m benchmarks restorations --prior fashion
     python -m benchmarks restorations --quick
+
+Finished rows are kept: the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,18 +39,19 @@ from rich.table import Table
 from torch import Tensor
 
 import wellposed as wp
-from benchmarks.common import save
+from benchmarks.common import RESULTS, save
+from benchmarks.photographs import NAMES, photograph, tiles
+from benchmarks.together import draw, measure
 from wellposed.datasets import load
 from wellposed.errors import FileError
 from wellposed.evaluation.images import align, psnr, ssim
-from wellposed.evaluation.lpips import LPIPS, available
+from wellposed.evaluation.lpips import LPIPS
 from wellposed.jobs.measuring import code
 from wellposed.priors.load import load_prior
-from wellposed.rng import Stream
 
-Make = Callable[[int], Any]  # a method with so many denoiser evaluations
 SHAPES = {"photo": (3, 64, 64), "fashion": (1, 32, 32)}
-COVERED = 0.9  # level of the intervals whose coverage is reported
+OURS = "DPnP-DDIM"
+Scores = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -51,52 +61,47 @@ class Work:
     name: str
     operator: Any
     noise: Any
-    signs: bool = False  # whether x and -x look alike
+    signs: bool = False  # whether x and -x look alike, channel by channel
 
 
 def tasks(shape: tuple[int, int, int]) -> list[Work]:
     """Return the three tasks for pictures of a shape."""
-    factor = 4 if shape[0] == 3 else 2
     phase = wp.operators.PhaseRetrieval(code(shape, seed=0), 4.0, shape)
     return [
-        Work(f"super-resolution {factor}x", wp.operators.Downsample(factor, shape),
-             wp.noise.Gaussian(0.2)),
+        Work("super-resolution", wp.operators.Downsample(4, shape), wp.noise.Gaussian(0.2)),
         Work("phase retrieval", phase, wp.noise.Gaussian(0.2), signs=True),
         Work("one bit", wp.operators.Identity(shape), wp.noise.OneBit(0.4)),
-    ]  # fmt: skip
+    ]
 
 
-def sweeps(denoiser: str, inner: int, end: float | None) -> Make:
-    """DPnP with so many denoiser evaluations a sweep and this last coupling."""
-
-    def make(budget: int) -> Any:
-        steps = max(4, budget // inner)
-        return wp.DPnP(
-            steps=steps, denoiser=denoiser, denoiser_steps=inner, eta_min=end,  # type: ignore[arg-type]
-            tail=min(4, steps // 4),
-        )  # fmt: skip
-
-    return make
-
-
-def settings() -> dict[str, list[Make]]:
-    """Return five settings for each method."""
-    ours = [(1, None), (2, None), (4, None), (2, 0.05), (2, 0.16)]
+def settings(passes: int) -> dict[str, list[Any]]:
+    """Return five settings for each method, with so many passes through the network."""
+    steps = passes // 2
+    longer = 100 / steps  # fewer steps along a norm have to be longer
+    ours = [
+        {"denoiser_steps": 8, "eta_max": 4.0},
+        {"denoiser_steps": 4, "eta_max": 2.0},
+        {"denoiser_steps": 2, "eta_max": 2.0},
+        {"denoiser_steps": 2, "eta_max": 1.4, "eta_min": 0.2},
+        {"denoiser_steps": 4},
+    ]
+    likely = [{"scale": s} for s in (0.6, 1.0, 1.7)]
+    normed = [{"scale": s * longer, "weight": "norm", "temperature": 1e-3} for s in (1.0, 3.0)]
     return {
-        "DPnP-DDIM": [sweeps("ddim", n, end) for n, end in ours],
-        "DPnP-DDPM": [sweeps("ddpm", n, end) for n, end in ours],
-        "DPS": [guided("DPS", zeta=s) for s in (0.1, 0.3, 1.0, 3.0, 10.0)],
-        "LGD-MC": [guided("LGDMC", scale=s) for s in (0.03, 0.1, 0.3, 1.0, 3.0)],
+        OURS: [sweeps("ddim", passes, **fields) for fields in ours],
+        "DPnP-DDPM": [sweeps("ddpm", passes, **fields) for fields in ours],
+        "DPS": [wp.DPS(steps=steps, zeta=z * longer) for z in (0.6, 1.0, 1.7, 3.0, 5.0)],
+        "LGD-MC": [wp.LGDMC(steps=steps, **fields) for fields in (*likely, *normed)],
     }
 
 
-def guided(name: str, **strength: float) -> Make:
-    """A guided sampler of so much strength."""
-
-    def make(budget: int) -> Any:
-        return getattr(wp, name)(steps=budget, **strength)
-
-    return make
+def sweeps(denoiser: Any, passes: int, *, denoiser_steps: int, **fields: Any) -> Any:
+    """DPnP with so many evaluations in all, and twenty Langevin moves where it needs any."""
+    steps = passes // denoiser_steps
+    return wp.DPnP(
+        steps=steps, denoiser=denoiser, denoiser_steps=denoiser_steps, tail=min(4, steps // 4),
+        moves=20, **fields,
+    )  # fmt: skip
 
 
 def pictures(prior: str, tune: int, test: int) -> tuple[Tensor, Tensor]:
@@ -105,25 +110,39 @@ def pictures(prior: str, tune: int, test: int) -> tuple[Tensor, Tensor]:
         grey = torch.from_numpy(load("fashion-mnist").test[: tune + test].astype(np.float32))
         both = torch.nn.functional.pad(grey[:, None] / 127.5 - 1, (2, 2, 2, 2), value=-1.0)
         return both[:tune], both[tune:]
-    from skimage import data
-
-    groups = ((data.coffee(), data.rocket()), (data.astronaut(), data.chelsea()))
-    tiles = [torch.cat([tiled(photo) for photo in group]) for group in groups]
-    return tiles[0][spread(len(tiles[0]), tune)], tiles[1][spread(len(tiles[1]), test)]
+    cut = [tiles(photograph(name)) for name in NAMES]
+    pools = (torch.cat([t[first::2] for t in cut]) for first in (1, 0))
+    return tuple(pool[spread(len(pool), n)] for pool, n in zip(pools, (tune, test), strict=True))
 
 
-def tiled(photo: Any) -> Tensor:
-    """Cut a photograph, reduced twice, into squares of 64 pixels that are not flat."""
-    x = torch.from_numpy(np.ascontiguousarray(photo)).permute(2, 0, 1)[None].float() / 127.5 - 1
-    x = torch.nn.functional.interpolate(x, scale_factor=0.5, mode="bicubic", antialias=True)[0]
-    x = x[:, : x.shape[1] // 64 * 64, : x.shape[2] // 64 * 64].clamp(-1, 1)
-    cut = x.unfold(1, 64, 64).unfold(2, 64, 64).permute(1, 2, 0, 3, 4).reshape(-1, 3, 64, 64)
-    return cut[cut.flatten(1).std(1) > 0.15]
-
-
-def spread(available_: int, wanted: int) -> list[int]:
+def spread(available: int, wanted: int) -> list[int]:
     """Return evenly spaced places."""
-    return np.linspace(0, available_ - 1, min(wanted, available_)).round().astype(int).tolist()
+    return np.linspace(0, available - 1, min(wanted, available)).round().astype(int).tolist()
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Scores that outlive an interruption, by task, part and method."""
+
+    path: Path
+    about: dict[str, Any]
+    kept: dict[str, Scores]
+
+    @classmethod
+    def at(cls, path: Path, about: dict[str, Any]) -> Rows:
+        """Open a file of scores; those of other pictures are dropped."""
+        found = json.loads(path.read_text()) if path.exists() else {}
+        return cls(path, about, found["rows"] if found.get("about") == about else {})
+
+    def get(self, key: str, make: Callable[[], Scores]) -> Scores:
+        """Return a row; a new one is made, kept and told."""
+        if key not in self.kept:
+            self.kept[key] = make()
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.write_text(json.dumps({"about": self.about, "rows": self.kept}, indent=1))
+            means = ", ".join(f"{name} {np.mean(v):.3f}" for name, v in self.kept[key].items())
+            print(f"{key}: {means}", flush=True)
+        return self.kept[key]
 
 
 @dataclass(frozen=True)
@@ -133,73 +152,65 @@ class Bench:
     work: Work
     prior: Any
     metric: LPIPS | None
-    budget: int
+    rows: Rows
     draws: int = 1
 
-    def run(self, make: Make, images: Tensor, first: int) -> dict[str, list[float]]:
-        """Recover each picture; return scores, one list a score."""
-        scores: dict[str, list[float]] = {}
-        for k, x in enumerate(images):
-            mean = self.work.operator.forward(x[None])[0]
-            y = self.work.noise.simulate(mean, Stream(0, item=first + k))
-            problem = wp.Problem(y, self.work.operator, self.work.noise)
-            start = time.perf_counter()
-            found = wp.recover(problem, self.prior, make(self.budget), draws=self.draws, seed=k)
-            took = (time.perf_counter() - start) / self.draws
-            for name, value in self.scores(found.draws, x).items():
-                scores.setdefault(name, []).append(value)
-            scores.setdefault("seconds", []).append(took)
-        return scores
+    def run(self, method: Any, images: Tensor, part: str) -> Scores:
+        """Recover pictures, all at once; return scores, a list over pictures each."""
+        return self.rows.get(
+            f"{self.work.name} | {part} | {method!r}", lambda: self._run(method, images, part)
+        )
 
-    def scores(self, draws: Tensor, x: Tensor) -> dict[str, float]:
-        """Score the first draw; with several, the share of the truth that they hold."""
-        if len(draws) == 0 or not bool(torch.isfinite(draws).all()):
-            draws = torch.zeros_like(x)[None]  # diverged: as good as grey
-        draws = align(draws, x.expand_as(draws), by_channel=True) if self.work.signs else draws
-        one = draws[0].clamp(-1, 1)
-        found = {"psnr": float(psnr(one, x)), "ssim": float(ssim(one, x))}
+    def _run(self, method: Any, images: Tensor, part: str) -> Scores:
+        work, testing = self.work, part == "test"
+        seen = measure(work.operator, work.noise, images, 0 if testing else 1000)
+        seeds = range(self.draws if testing else 1)
+        drawn = [draw(self.prior, work.operator, seen, method, seed) for seed in seeds]
+        found = self.scores(torch.stack([d.x for d in drawn], 1), images)
+        return found | {"seconds": [float(np.mean([d.seconds for d in drawn]))] * len(images)}
+
+    def scores(self, draws: Tensor, truths: Tensor) -> Scores:
+        """Score the first draw of each picture [N, L, C, H, W]; with several, coverage."""
+        sound = torch.isfinite(draws).flatten(2).all(2)
+        draws = torch.where(sound[:, :, None, None, None], draws, 0.0)  # diverged: grey
+        if self.work.signs:
+            aims = truths[:, None].expand_as(draws)
+            flat = align(draws.flatten(0, 1), aims.flatten(0, 1), by_channel=True)
+            draws = flat.reshape(draws.shape)
+        one = draws[:, 0].clamp(-1, 1)
+        found = {"psnr": psnr(one, truths).tolist(), "ssim": ssim(one, truths).tolist()}
         if self.metric is not None:
-            found["lpips"] = float(self.metric(one, x))
-        if len(draws) > 1:
-            edges = draws.quantile(torch.tensor([0.5 - COVERED / 2, 0.5 + COVERED / 2]), dim=0)
-            found["covered"] = float(((x >= edges[0]) & (x <= edges[1])).double().mean())
+            found["lpips"] = self.metric(one, truths).tolist()
+        if draws.shape[1] > 1:
+            least, largest = draws.aminmax(dim=1)
+            inside = (truths >= least) & (truths <= largest)
+            found["covered"] = inside.flatten(1).double().mean(1).tolist()
         return found
 
-
-def tuned(bench: Bench, makes: list[Make], images: Tensor) -> int:
-    """Return the setting with the least LPIPS (or the largest PSNR where there is none)."""
-    found = [bench.run(make, images, first=1000) for make in makes]
-    key = "lpips" if bench.metric is not None else "psnr"
-    means = [np.mean(f[key]) * (1 if key == "lpips" else -1) for f in found]
-    return int(np.argmin(means))
-
-
-def compare(bench: Bench, tune: Tensor, test: Tensor, wanted: list[str]) -> dict[str, Any]:
-    """Tune and test every method on one task."""
-    rows = {}
-    for name, makes in settings().items():
-        if name not in wanted:
-            continue
-        best = tuned(bench, makes, tune)
-        rows[name] = {"setting": best, **bench.run(makes[best], test, first=0)}
-        print(f"  {bench.work.name}: {name} done", flush=True)
-    return rows
+    def tuned(self, methods: list[Any], images: Tensor) -> Any:
+        """Return the setting with the least LPIPS (or the largest PSNR where there is none)."""
+        found = [self.run(method, images, "tune") for method in methods]
+        if self.metric is None:
+            return methods[int(np.argmax([np.mean(f["psnr"]) for f in found]))]
+        return methods[int(np.argmin([np.mean(f["lpips"]) for f in found]))]
 
 
-def shown(task: str, rows: dict[str, Any]) -> Table:
-    """Return a table of means and standard errors."""
+def mean_error(values: list[float]) -> tuple[float, float]:
+    """Return mean and standard error."""
+    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+def shown(task: str, rows: dict[str, Scores], key: str) -> Table:
+    """Return a table of means and standard errors, and of differences paired over pictures."""
     table = Table(title=task, title_justify="left")
-    keys = ["lpips", "psnr", "ssim", "covered", "seconds"]
-    keys = [key for key in keys if any(key in row for row in rows.values())]
-    for head in ("method", "setting", *keys):
+    names = [k for k in ("lpips", "psnr", "ssim", "covered", "seconds") if k in rows[OURS]]
+    for head in ("method", *names, f"{key} less {OURS}'s"):
         table.add_column(head, justify="left" if head == "method" else "right")
-    for name, row in rows.items():
-        told = []
-        for key in keys:
-            values = np.array(row[key])
-            error = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-            told.append(f"{values.mean():.3f} ± {error:.3f}")
-        table.add_row(name, str(row["setting"]), *told)
+    for method, row in rows.items():
+        cells = ["{:.3f} ± {:.3f}".format(*mean_error(row[name])) for name in names]
+        gap = np.array(row[key]) - np.array(rows[OURS][key])
+        paired = "" if method == OURS else "{:.3f} ± {:.3f}".format(*mean_error(gap.tolist()))
+        table.add_row(method, *cells, paired)
     return table
 
 
@@ -209,28 +220,37 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--prior", choices=list(SHAPES), default="fashion")
     parser.add_argument("--images", type=int, default=16, help="test pictures")
     parser.add_argument("--tune", type=int, default=8, help="tuning pictures")
-    parser.add_argument("--budget", type=int, default=160, help="denoiser evaluations a draw")
-    parser.add_argument("--draws", type=int, default=1, help="draws a picture; coverage from 2 on")
+    parser.add_argument("--passes", type=int, default=120, help="through the network, a draw")
+    parser.add_argument("--draws", type=int, default=2, help="draws a picture; the first is scored")
     parser.add_argument("--tasks", nargs="*", type=int, default=[0, 1, 2], help="0, 1, 2 of them")
-    parser.add_argument("--methods", nargs="*", default=list(settings()))
     parser.add_argument("--net", choices=("alex", "vgg"), default="alex")
-    parser.add_argument("--quick", action="store_true", help="2 to tune, 4 to test, 60 evaluations")
+    parser.add_argument("--quick", action="store_true", help="2 to tune, 4 to test, 40 passes")
     asked = parser.parse_args(argv)
     if asked.quick:
-        asked.images, asked.tune, asked.budget = 4, 2, 60
+        asked.images, asked.tune, asked.passes = 4, 2, 40
     torch.set_num_threads(1)
     shape = SHAPES[asked.prior]
-    prior: Any = load_prior(asked.prior, shape=shape)
-    try:
-        metric = LPIPS(asked.net, 2 if shape[1] < 64 else 1)
-    except FileError as error:
-        print(f"LPIPS is not available, methods are tuned by PSNR: {error.remedy}")
-        metric = None
+    prior = load_prior(asked.prior, shape=shape, half=True)
+    metric = metric_of(asked.net, 2 if shape[1] < 64 else 1)
     tune, test = pictures(asked.prior, asked.tune, asked.images)
+    key = "psnr" if metric is None else "lpips"
+    about = {k: v for k, v in vars(asked).items() if k != "tasks"} | {"scored by": key}
+    rows = Rows.at(RESULTS / f"restorations-{asked.prior}-rows.json", about)
     found = {}
     for work in (tasks(shape)[number] for number in asked.tasks):
-        bench = Bench(work, prior, metric, asked.budget, asked.draws)
-        found[work.name] = compare(bench, tune, test, asked.methods)
-        Console(width=120).print(shown(work.name, found[work.name]))
-    about = vars(asked) | {"lpips": available(), "test": len(test), "tuning": len(tune)}
+        bench = Bench(work, prior, metric, rows, asked.draws)
+        best = {n: bench.tuned(methods, tune) for n, methods in settings(asked.passes).items()}
+        found[work.name] = {n: bench.run(method, test, "test") for n, method in best.items()}
+        for name, method in best.items():
+            print(f"{work.name}: {name} is {method!r}")
+        Console(width=120).print(shown(work.name, found[work.name], key))
     print(save(f"restorations-{asked.prior}", {"about": about, "tasks": found}))
+
+
+def metric_of(net: Any, enlarge: int) -> LPIPS | None:
+    """Return the metric, or None and a word where its weights are not in the cache."""
+    try:
+        return LPIPS(net, enlarge)
+    except FileError as error:
+        print(f"LPIPS is not available, methods are tuned by PSNR: {error.remedy}")
+        return None

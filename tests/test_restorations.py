@@ -1,9 +1,13 @@
-"""The table of restorations: its tasks, its scores, its tuning."""
+"""The table of restorations: its tasks, its scores, its tuning, its rows."""
+
+import json
 
 import numpy as np
+import pytest
 import torch
 from benchmarks import restorations as table
-from skimage import data
+from benchmarks.photographs import photograph, tiles
+from benchmarks.together import Together, draw, measure
 
 import wellposed as wp
 from wellposed.rng import Stream
@@ -11,40 +15,71 @@ from wellposed.rng import Stream
 SHAPE = (1, 16, 16)
 PRIOR = wp.Gaussian(torch.zeros(SHAPE), 0.2)
 IMAGES = PRIOR.sample(3, seed=5).float()
+ABOUT = {"prior": "test"}
 
 
-def bench(number, **more):
-    return table.Bench(table.tasks(SHAPE)[number], PRIOR, None, budget=30, **more)
+def bench(number, path, **more):
+    rows = table.Rows.at(path / "rows.json", ABOUT)
+    return table.Bench(table.tasks(SHAPE)[number], PRIOR, None, rows, **more)
 
 
 def test_the_tasks_measure_what_they_say():
     shrunk, phase, bits = table.tasks(SHAPE)
     x = IMAGES[:1]
-    assert shrunk.operator.forward(x).shape == (1, 1, 8, 8)
+    assert shrunk.operator.forward(x).shape == (1, 1, 4, 4)
     assert torch.equal(phase.operator.forward(x), phase.operator.forward(-x))
     assert set(bits.noise.simulate(x[0], Stream(0)).unique().tolist()) == {-1.0, 1.0}
 
 
-def test_scores_resolve_signs_where_the_measurement_does_not_see_them():
-    x = IMAGES[0].clamp(-1, 1)
-    assert bench(1).scores(-x[None], x)["psnr"] == np.inf
-    assert bench(0).scores(-x[None], x)["psnr"] < 20
-    assert bench(0).scores(x[None] * np.nan, x)["psnr"] < 20  # a diverged draw is as good as grey
-    held = bench(0).scores(PRIOR.sample(200, seed=1).float(), x)["covered"]
-    assert abs(held - 0.9) < 0.1
+@pytest.mark.parametrize("number", [0, 1, 2])
+@pytest.mark.parametrize("name", ["DPnP-DDIM", "DPS", "LGD-MC"])
+def test_many_pictures_at_once_are_each_recovered_from_their_own_measurement(number, name):
+    work, method = table.tasks(SHAPE)[number], table.settings(24)[name][1]
+    both = measure(work.operator, work.noise, IMAGES, 0)
+    alone = Together(work.noise, both.ys[:1])
+    x = draw(PRIOR, work.operator, both, method, 0).x
+    swapped = Together(work.noise, both.ys[[0, 2, 1]])
+    other = draw(PRIOR, work.operator, swapped, method, 0).x
+    # noise and steps belong to places in the block, data to measurements
+    assert torch.allclose(x[0], other[0], atol=5e-3)  # eta_min looks at all of them
+    assert not torch.allclose(x[1], other[1], atol=5e-2)
+    single = wp.Problem(alone.ys[0], work.operator, work.noise)
+    assert torch.allclose(
+        both.log_density(single.y, work.operator.forward(x))[:1],
+        work.noise.log_density(alone.ys, work.operator.forward(x[:1])),
+    )
 
 
-def test_tuning_takes_the_better_setting_and_the_seed_settles_everything():
-    good, bad = table.sweeps("ddim", 3, None), table.sweeps("ddim", 3, 0.44)
-    assert table.tuned(bench(0), [bad, good], IMAGES) == 1
-    assert table.tuned(bench(0), [good, bad], IMAGES) == 0
-    first, second = (bench(0).run(good, IMAGES[:1], 0)["psnr"] for _ in range(2))
-    assert first == second
+def test_scores_resolve_signs_where_the_measurement_does_not_see_them(tmp_path):
+    x = IMAGES[:1].clamp(-1, 1)
+    assert bench(1, tmp_path).scores(-x[None], x)["psnr"] == [np.inf]
+    assert bench(0, tmp_path).scores(-x[None], x)["psnr"][0] < 20
+    grey = bench(0, tmp_path).scores(x[None] * np.nan, x)["psnr"][0]  # diverged
+    assert grey < 20
+    exact = PRIOR.sample(3 * 500, seed=1).float().reshape(500, 3, *SHAPE)
+    truths = PRIOR.sample(500, seed=2).float()
+    held = np.mean(bench(0, tmp_path).scores(exact, truths)["covered"])
+    # between the least and the largest of three exact draws: (3 - 1) / (3 + 1)
+    assert held == pytest.approx(0.5, abs=0.01)
+
+
+def test_tuning_takes_the_better_setting_and_rows_outlive_the_process(tmp_path):
+    good, bad = wp.DPS(steps=15, zeta=1.0), wp.DPS(steps=15, zeta=100.0)
+    assert bench(0, tmp_path).tuned([bad, good], IMAGES) is good
+    kept = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert len(kept) == 2
+    again = bench(0, tmp_path)
+    assert again.rows.kept == kept
+    assert again.tuned([good, bad], IMAGES) is good
+    fresh = again._run(good, IMAGES, "tune")
+    key = f"super-resolution | tune | {good!r}"
+    assert fresh["psnr"] == kept[key]["psnr"]
+    assert table.Rows.at(tmp_path / "rows.json", {"prior": "another"}).kept == {}
 
 
 def test_photographs_are_cut_into_tiles_that_are_not_flat():
-    tiles = table.tiled(data.coffee())
-    assert tiles.shape[1:] == (3, 64, 64)
-    assert len(tiles) >= 8
-    assert float(tiles.flatten(1).std(1).min()) > 0.15
+    found = tiles(photograph("coffee"))
+    assert found.shape[1:] == (3, 64, 64)
+    assert len(found) >= 8
+    assert float(found.flatten(1).std(1).min()) > 0.15
     assert table.spread(10, 4) == [0, 3, 6, 9]
