@@ -142,7 +142,7 @@ def figure4(size: str, seed: int) -> Figure:
         name_of("completion", size), lines, "step size", f"relative error after {count} steps",
         counted=False, y_range=(1e-15, 1e2),
     )  # fmt: skip
-    notes = [f"{line.method}, {line.value}: best step size {_best(line)}" for line in lines]
+    notes = [f"{line.method}, {line.value}: best step size {best_step(line)}" for line in lines]
     return Figure("Step sizes", [panel], notes)
 
 
@@ -150,7 +150,8 @@ def _sized(eta: float, instance: Instance) -> Mapping[str, Method]:
     return {"ScaledGD": wp.ScaledGD(eta), "GD": GradientDescent(eta)}
 
 
-def _best(line: Line) -> str:
+def best_step(line: Line) -> str:
+    """Say where the error is least, and how wide it is small."""
     place = int(np.argmin(line.y))
     good = line.x[line.y < 1e-3]
     width = f"below 1e-3 from {good[0]:.2f} to {good[-1]:.2f}" if len(good) else "never below 1e-3"

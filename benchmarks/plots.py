@@ -22,7 +22,10 @@ from benchmarks.common import RESULTS
 
 Points = Sequence[tuple[float, float]]
 
-KAPPA_COLOURS = {"1": "#1d3f72", "5": "#2a9d8f", "10": "#e39b2d", "20": "#b5179e", "100": "#d00000"}
+KAPPA_COLOURS = {
+    "1": "#1d3f72", "2": "#6c757d", "5": "#2a9d8f", "10": "#e39b2d", "20": "#b5179e",
+    "100": "#d00000",
+}  # fmt: skip
 COLOURS = ("#1d3f72", "#2a9d8f", "#e39b2d", "#d00000", "#7b2cbf", "#6c757d")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 DASHES = ("solid", "dashed", "dotted", "dashdot")

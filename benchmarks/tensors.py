@@ -1,15 +1,9 @@
-"""Low-rank tensors: completion, robust PCA, fixed modes, unrolled nets, a large sparse cube.
+"""Low-rank tensors: modes that do not move, a large sparse cube, a clip of known foreground.
 
-    python -m benchmarks tensors [completion] [rpca] [modes] [unrolled] [large] [video]
+    python -m benchmarks tensors [modes] [large] [video]
 
-completion  JMLR 23 (2022), figures 4 to 6, scaled down: steps to an error against kappa, n = 60,
-            r = 5, 20 % observed; Tucker ScaledGD, gradient descent, alternating.
-rpca        n = 40, r = 4: steps and last error against corruption level and kappa, for thresholds
-            from the data, from the truth, and for a fixed one.
 modes       100^3 with ranks (100, 5, 5): processor milliseconds a step, flops and error, with all
             modes moving, the two of low rank, or these in turns.
-unrolled    n = 40: error on held-out stacks after 20 layers: the paper's first numbers, the usual
-            ones, tuned with a truth, on one stack alone, by random search of the same seconds.
 large       300^3, r = 5, Gaussian core, 1 % observed: steps, seconds, memory.
 video       the embedded clip with squares of known place laid over it (contrast 50/255 to 100/255,
             about 5 % of the pixels): F1 of the mask by frame differences, the matrix method, the
@@ -20,7 +14,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,14 +25,12 @@ import wellposed as wp
 from benchmarks.common import incoherent, peak_gigabytes, save, steps_to
 from wellposed.datasets import load
 from wellposed.lowrank.robust_pca import Soft
-from wellposed.lowrank.tensor_robust_pca import Scheduled
-from wellposed.lowrank.tuning import SharedNumbers, Stack, frozen, tune
+from wellposed.lowrank.tuning import SharedNumbers, Stack, tune
 from wellposed.multilinear import Tucker, at, dense, mode_product, relative_error
 from wellposed.rng import Stream
 from wellposed.task import Task
 
 LEVELS = (1e-3, 1e-6, 1e-10)
-RAW = {"start": 3.4, "first": 3.4, "ratio": 0.69, "step_size": 0.744}
 LAYERS = 20
 
 
@@ -61,48 +52,6 @@ def corrupted(truth: Tucker, share: float, seed: int) -> Tensor:
 def whole(y: Tensor) -> wp.Problem:
     """Observe all of it."""
     return wp.Problem(y, wp.operators.Identity(tuple(y.shape)))
-
-
-def completion() -> dict[str, Any]:
-    """Count steps against kappa."""
-    methods = {
-        "ScaledGD": wp.TensorScaledGD(),
-        "gradient descent": wp.TensorGradientDescent(),
-        "alternating": wp.TensorGradientDescent(alternating=True),
-    }
-    found: dict[str, Any] = {}
-    for kappa in (1, 2, 5, 10):
-        truth = tensor(60, 5, kappa, 61)
-        mask = Stream(62).uniform((60,) * 3, "mask") < 0.2
-        problem = wp.Problem(dense(truth)[mask], wp.operators.TensorEntries.from_mask(mask))
-        for name, method in methods.items():
-            limit = 150 if name == "ScaledGD" else 500
-            run = wp.recover(
-                problem, wp.LowTucker((5,) * 3), method, steps=limit, tol=1e-12, truth=truth
-            )
-            found[f"{name}, kappa {kappa}"] = _counts(run)
-    return found
-
-
-def rpca() -> dict[str, Any]:
-    """Count steps against corruption level and kappa, for three thresholds."""
-    found: dict[str, Any] = {}
-    for share in (0.1, 0.2, 0.3):
-        for kappa in (1, 5, 20):
-            truth = tensor(40, 4, kappa, 63)
-            y, top = corrupted(truth, share, 64), float(dense(truth).abs().max())
-            rules = {
-                "from the data": Soft(ratio=0.9),
-                "from the truth": Scheduled(top, top, 0.9),
-                "fixed": Scheduled(top, top, 1.0),
-            }
-            for name, rule in rules.items():
-                run = wp.recover(
-                    whole(y), wp.LowTuckerPlusSparse((4,) * 3),
-                    wp.TensorRobustPCA(threshold=rule), steps=250, tol=1e-12, truth=truth,
-                )  # fmt: skip
-                found[f"{name}, share {share}, kappa {kappa}"] = _counts(run)
-    return found
 
 
 def modes() -> dict[str, Any]:
@@ -154,48 +103,6 @@ class _Stepper:
         return counter.get_total_flops()
 
 
-def unrolled() -> dict[str, Any]:
-    """Measure nets on held-out stacks."""
-    truths = [tensor(40, 4, 5, s) for s in range(70, 74)]
-    known, *others = [(whole(corrupted(t, 0.1, 80 + k)), t) for k, t in enumerate(truths)]
-    prior = wp.LowTuckerPlusSparse((4,) * 3)
-
-    def error(net: Any, cases: Sequence[Any] = others) -> float:
-        runs = (wp.recover(p, prior, net, truth=t).trace.error[-1] for p, t in cases)
-        return float(np.mean(list(runs)))
-
-    found: dict[str, Any] = {
-        name: {"error": error(frozen(numbers.method()))}
-        for name, numbers in (
-            ("the paper's first numbers", SharedNumbers(LAYERS, **RAW)),
-            ("the usual numbers", SharedNumbers(LAYERS)),
-        )
-    }
-    spent = 0.0
-    for name, truth in (("with a truth", dense(known[1])), ("on one stack alone", None)):
-        start = time.perf_counter()
-        net = tune(SharedNumbers(LAYERS, **RAW), [Stack(known[0], prior, truth)], 40)
-        spent = time.perf_counter() - start
-        found[f"tuned {name}"] = {"error": error(net), "seconds": spent}
-    found["random search"] = _random_search(known[0], prior, spent, error)
-    return found
-
-
-def _random_search(problem: wp.Problem, prior: Any, limit: float, error: Any) -> dict[str, Any]:
-    """Draw numbers for as long as tuning took; keep those of the smallest l1 loss."""
-    draw, best, kept, tried = np.random.default_rng(90), math.inf, None, 0
-    start = time.perf_counter()
-    while time.perf_counter() - start < limit:
-        (start, first), ratio = draw.uniform(1, 5, 2), draw.uniform(0.4, 0.95)
-        net = frozen(SharedNumbers(LAYERS, start, first, ratio, draw.uniform(0.1, 1)).method())
-        signal = wp.recover(problem, prior, net).signal
-        loss = float((signal - problem.y).abs().sum())
-        tried += 1
-        if loss < best:
-            best, kept = loss, net
-    return {"error": error(kept), "seconds": limit, "tried": tried}
-
-
 def large() -> dict[str, Any]:
     """Complete a large sparse cube."""
     n, r = 300, 5
@@ -205,9 +112,9 @@ def large() -> dict[str, Any]:
     flat = (stream.uniform((int(0.01005 * n**3),), "cells") * n**3).long().unique()
     indices = torch.stack(torch.unravel_index(flat, (n,) * 3), 1)
     problem = wp.Problem(at(truth, indices), wp.operators.TensorEntries(indices, (n,) * 3))
-    start = time.perf_counter()
+    start = time.process_time()
     run = wp.recover(problem, wp.LowTucker((r,) * 3), steps=100, tol=1e-9, truth=truth)
-    spent = time.perf_counter() - start
+    spent = time.process_time() - start
     told = {"seconds": spent, "GB": peak_gigabytes(), "status": run.status.value}
     return {"300^3, 1 %": _counts(run) | told}
 
@@ -266,19 +173,17 @@ def _counts(run: wp.TensorRecovery) -> dict[str, Any]:
     return steps | {"steps": run.steps, "error": float(run.trace.error[-1])}
 
 
-PARTS = {
-    "completion": completion, "rpca": rpca, "modes": modes, "unrolled": unrolled, "large": large,
-    "video": video,
-}  # fmt: skip
+PARTS = {"modes": modes, "large": large, "video": video}
 
 
 def main(words: list[str]) -> None:
     """Run the parts that are named, or all."""
     torch.set_num_threads(1)
     for name in words or PARTS:
+        start = time.process_time()
         found = PARTS[name]()
         save(f"tensors_{name}", found)
-        print(name)
+        print(f"{name}: {time.process_time() - start:.0f} s of the processor")
         for row, values in found.items():
             told = ", ".join(
                 f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()

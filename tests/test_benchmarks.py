@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import common, demos_lowrank, figures, icml23, instances, jmlr21, plots, runs, tsp21
+from benchmarks import (
+    common,
+    demos_lowrank,
+    figures,
+    icml23,
+    instances,
+    jmlr21,
+    jmlr22,
+    plots,
+    runs,
+    tensor_rpca,
+    tsp21,
+)
 from benchmarks.alignment import Balanced, aligned_distance, balanced, rotated_distance
 from benchmarks.baselines import ThresholdedGD
 
@@ -22,7 +34,14 @@ from wellposed.task import Task
 
 ROOT = Path(__file__).parents[1]
 DOUBLE = torch.float64
-MODULES = {"jmlr21": jmlr21, "tsp21": tsp21, "icml23": icml23, "demos_lowrank": demos_lowrank}
+MODULES = {
+    "jmlr21": jmlr21,
+    "jmlr22": jmlr22,
+    "tsp21": tsp21,
+    "icml23": icml23,
+    "demos_lowrank": demos_lowrank,
+    "tensor_rpca": tensor_rpca,
+}
 PIECES = [(name, key) for name, module in MODULES.items() for key in module.FIGURES]
 
 
