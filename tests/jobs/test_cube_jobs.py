@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from wellposed.cli import main
 from wellposed.errors import InputError
 from wellposed.jobs.again import rebuild, resume
+from wellposed.jobs.cube_completion import gathered, slices
 from wellposed.jobs.cubes import complete_cube
 from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
 from wellposed.jobs.separate import separate
@@ -47,6 +49,7 @@ def test_a_cube_is_completed_and_judged(tmp_path):
     assert np.allclose(formed[~seen], completed[~seen])
     html = page(tmp_path / "run")
     assert "Modes 0 (down) and 1 (across), completed" in html
+    assert "Offsets of each mode" in html
     assert "wellposed complete cube.npy --seed 0" in html
     assert resume(tmp_path / "run").status == done.status
     assert rebuild(tmp_path / "run").read_text() == html
@@ -60,6 +63,31 @@ def test_slices_without_a_cell_stay_empty_and_are_named(tmp_path):
     assert np.isnan(completed[:, 5]).all()
     assert not np.isnan(np.delete(completed, 5, 1)).any()
     assert "1 of the 16 slices of mode 1 have no observed cell" in done.summary["warnings"][0]
+
+
+def test_slices_show_the_longest_modes_and_the_gaps():
+    values = Stream(5).normal((3, 9, 8, 7), "v")
+    values[1, :, 6, 2:] = torch.nan  # a gap, off the middle
+    values[:, :, 7] = torch.nan  # an empty slice tells nothing
+    found = slices(values, values.nan_to_num(5.0))
+    assert sorted(found) == sorted(
+        f"{k}_{p}" for k in ("observed", "completed") for p in ("12", "13", "23")
+    )
+    gap = np.isnan(found["observed_13"])
+    assert gap.shape == (9, 7)
+    assert gap[:, 2:].all()
+    assert not gap[:, :2].any()
+    assert (found["completed_13"][:, 2:] == 5.0).all()
+
+
+def test_gaps_that_lie_together_are_told():
+    missing = Stream(3).uniform(SIDES, "mask") < 0.1
+    assert not gathered(missing, [[], [], []])  # by chance
+    missing[:, 5] = True
+    assert not gathered(missing, [[], [5], []])  # an empty slice is named elsewhere
+    missing[4:12, 6:12, -6:] = True
+    (told,) = gathered(missing, [[], [5], []])
+    assert "next to one along mode" in told
 
 
 @pytest.mark.parametrize(

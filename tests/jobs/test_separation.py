@@ -88,6 +88,8 @@ def test_colour_frames_keep_their_shape(tmp_path):
     assert found["mask"].shape == colour.shape
     assert found["background"].max() <= 1.01  # eight-bit frames are told from 0 to 1
     assert found["mask"].any(-1)[moving].all()
+    share = done.summary["layers"]["foreground_share"]
+    assert share == found["mask"].any(-1).mean()  # of pixels, whatever their colours
     assert done.summary["stack"]["channels"] == 3
 
 

@@ -54,15 +54,14 @@ def _complete(summary: Mapping[str, Any]) -> None:
 
 
 def _complete_cube(summary: Mapping[str, Any]) -> None:
-    from wellposed.report.complete import score_table
-    from wellposed.report.cubes import subtitle
+    from wellposed.report.cubes import cube_scores, subtitle
     from wellposed.report.model import percent
 
     say(summary["cube"]["name"], "bold")
     say(subtitle(summary))
     say(f"Ranks {' x '.join(map(str, summary['settings']['ranks']))}.")
     if summary["scores"]:
-        table = score_table(summary["scores"])
+        table = cube_scores(summary["scores"])
         say_table(table.heads, table.rows, numbers=True)
         say(f"Relative error on held-out cells: {percent(summary['scores']['relative'])}.")
     _warn(summary)

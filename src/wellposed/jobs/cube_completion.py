@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from wellposed.rng import Stream
 from wellposed.selection_tensor import choose_ranks, hold_out_cells
 
 SWEEPS = 5  # of fitting the offsets of each mode
+FEW = 30  # missing cells say nothing about how they lie
 
 
 def complete_values(
@@ -59,7 +61,7 @@ def _work(bench: Bench, job: CompleteCubeJob, cube: Cube, method: Any) -> dict[s
             "tried": tried,
         },
         "scores": scores,
-        "warnings": doubts(empty, scores, cube.shape),
+        "warnings": doubts(empty, scores, cube.shape, cube.observed) + gathered(~seen, empty),
     }
 
 
@@ -115,16 +117,33 @@ def filled(values: Tensor, recovery: TensorRecovery, empty: list[list[int]]) -> 
 
 
 def slices(values: Tensor, completed: Tensor) -> dict[str, NDArray[Any]]:
-    """Return the middle slice of each pair of the first three modes, before and after."""
+    """Return a slice of each pair of the three longest modes, before and after."""
+    longest = sorted(range(values.ndim), key=lambda k: -values.shape[k])[:3]
+    places = [_telling(values.isnan(), k) for k in range(values.ndim)]
     found = {}
-    for a, b in ((0, 1), (0, 2), (1, 2)):
-        at = tuple(slice(None) if k in (a, b) else n // 2 for k, n in enumerate(values.shape))
+    for a, b in itertools.combinations(sorted(longest), 2):
+        at = tuple(slice(None) if k in (a, b) else place for k, place in enumerate(places))
         found[f"observed_{a}{b}"] = values[at].numpy()
         found[f"completed_{a}{b}"] = completed[at].numpy()
     return found
 
 
-def doubts(empty: list[list[int]], scores: dict[str, Any], shape: tuple[int, ...]) -> list[str]:
+def _telling(missing: Tensor, mode: int) -> int:
+    """Return the position nearest to the middle of those that miss as much as most with gaps do.
+
+    Positions where all is missing stay empty, so they tell nothing.
+    """
+    gaps = missing.movedim(mode, 0).flatten(1).double().mean(1)
+    some = (gaps > 0) & (gaps < 1)
+    good = gaps >= gaps[some].median() if bool(some.any()) else gaps < 1
+    places = (good & (gaps < 1)).nonzero()[:, 0]
+    middle = missing.shape[mode] // 2
+    return int(places[(places - middle).abs().argmin()])
+
+
+def doubts(
+    empty: list[list[int]], scores: dict[str, Any], shape: tuple[int, ...], observed: float
+) -> list[str]:
     """Say what a reader should know before trusting the predictions."""
     found = [
         f"{len(places):,} of the {n:,} slices of mode {k} have no observed cell; they stay empty, "
@@ -133,9 +152,42 @@ def doubts(empty: list[list[int]], scores: dict[str, Any], shape: tuple[int, ...
         for k, (places, n) in enumerate(zip(empty, shape, strict=True))
         if places
     ]
+    if observed == 1:
+        found.append(
+            "No cell is missing: completed.npy is the array as it was. What the model makes of it "
+            "is in factors.npz."
+        )
     if scores and scores["model"]["rmse"] >= scores["offsets"]["rmse"]:
         found.append(
             "On the cells that were set aside the low-rank model is no better than an offset for "
             "each position: this array may not be low-rank, or too few cells are observed."
         )
     return found
+
+
+def gathered(missing: Tensor, empty: list[list[int]]) -> list[str]:
+    """Say where missing cells lie next to each other, which a score by chance does not see.
+
+    Slices without any observed cell are left out: they are named already.
+    """
+    for k, places in enumerate(empty):
+        kept = [i for i in range(missing.shape[k]) if i not in set(places)]
+        missing = missing.index_select(k, torch.tensor(kept))
+    share = float(missing.double().mean())
+    beside = [_beside(missing, k) for k in range(missing.ndim)]
+    worst = max(range(len(beside)), key=beside.__getitem__)
+    if int(missing.sum()) < FEW or beside[worst] <= (1 + 3 * share) / 4:
+        return []
+    return [
+        f"Missing cells lie together: next to one along mode {worst} another is missing in "
+        f"{beside[worst]:.0%} of the cases, by chance in {share:.1%}. The cells that were set "
+        "aside have observed neighbours, so they are easier than the gaps, and ranks that suit "
+        "them may be too large there. Compare the gaps with what smaller --ranks give."
+    ]
+
+
+def _beside(missing: Tensor, mode: int) -> float:
+    """Return how often the next cell along a mode is missing where one is."""
+    last = missing.shape[mode] - 1
+    first, second = missing.narrow(mode, 0, last), missing.narrow(mode, 1, last)
+    return float((first & second).sum() / first.sum().clamp_min(1))

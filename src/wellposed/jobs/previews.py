@@ -57,9 +57,20 @@ def busiest(mask: NDArray[np.bool_], count: int) -> list[int]:
     >>> busiest(moving, 2)
     [1, 5]
     """
-    share = mask.reshape(len(mask), -1).mean(1)
+    share = moving(mask).mean((1, 2))
     edges = np.linspace(0, len(mask), min(count, len(mask)) + 1).astype(int)
     return [int(a + share[a:b].argmax()) for a, b in itertools.pairwise(edges)]
+
+
+def moving(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pixels [T, H, W] are foreground: those with any colour that is.
+
+    Examples
+    --------
+    >>> moving(np.array([[[[False, True, False]]]])).tolist()
+    [[[True]]]
+    """
+    return mask if mask.ndim == 3 else np.any(mask, -1)
 
 
 def limits(frames: Frames) -> tuple[float, float]:

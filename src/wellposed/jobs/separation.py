@@ -14,7 +14,7 @@ from wellposed.io import Stack, write_arrays
 from wellposed.jobs.background import Trial, choose_rank, chosen
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
 from wellposed.jobs.nets import given_net, matrix_net, observed, reported, tensor_net
-from wellposed.jobs.previews import Layered, write_previews
+from wellposed.jobs.previews import Layered, moving, write_previews
 from wellposed.jobs.requests import SeparateJob
 from wellposed.lowrank.robust_pca import TO_SIGMA, Soft
 from wellposed.lowrank.tensor_robust_pca import TensorRobustPCA
@@ -118,11 +118,11 @@ def _fit_tensor(
     sides = frames.shape[1:]
     ranks = (rank, *(job.ranks or sides))
     check_ranks(ranks, frames.shape)
-    moving = tuple(k for k, r in enumerate(ranks) if r < frames.shape[k])
+    free = tuple(k for k, r in enumerate(ranks) if r < frames.shape[k])
     prior = LowTuckerPlusSparse(ranks)
-    method: Any = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=moving)
+    method: Any = TensorRobustPCA(threshold=Soft(ratio=RATIO), modes=free)
     if job.method == "unrolled":
-        method = tensor_net(bench, job, frames, prior, moving, given)
+        method = tensor_net(bench, job, frames, prior, free, given)
     found: TensorRecovery = bench.fit("fit", observed(torch.from_numpy(frames)), prior, method)
     return found
 
@@ -163,8 +163,8 @@ def _figures(layers: Layers) -> dict[str, Any]:
     return {
         "noise": layers.noise,
         "threshold": layers.threshold,
-        "foreground_share": float(layers.mask.mean()),
-        "busiest_frame": int(layers.mask.reshape(len(off), -1).mean(1).argmax()),
+        "foreground_share": float(moving(layers.mask).mean()),
+        "busiest_frame": int(moving(layers.mask).mean((1, 2)).argmax()),
         "unexplained": (float(np.nansum(np.square(rest, dtype=np.float64))) / total) ** 0.5
         if total
         else 0.0,
@@ -172,7 +172,7 @@ def _figures(layers: Layers) -> dict[str, Any]:
 
 
 def _doubts(layers: Layers) -> list[str]:
-    share = float(layers.mask.mean())
+    share = float(moving(layers.mask).mean())
     if share <= 0.3:
         return []
     return [

@@ -85,11 +85,12 @@ def tiles(summary: Mapping[str, Any]) -> list[Tile]:
     return found
 
 
-def score_table(scores: Mapping[str, Any]) -> Table:
-    """Return the hold-out table."""
+def score_table(scores: Mapping[str, Any], **names: str) -> Table:
+    """Return the hold-out table; ``names`` replace what the rows are called."""
+    called = NAMES | names
     rows = [
         [
-            NAMES[name],
+            called[name],
             f"{number(scores[name]['rmse'])} ± {number(scores[name]['rmse_error'], 2)}",
             number(scores[name]["mae"]),
             percent(scores[name]["rmse"] / scores["mean"]["rmse"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,18 @@ def tiles(summary: Mapping[str, Any]) -> list[Tile]:
     return [*found, Tile("Numbers kept", number(size), f"{percent(size / cells)} of the cells")]
 
 
-def the_modes(recovery: Any, name: str) -> list[Section]:
-    """Show how much of the energy the leading directions of each mode explain, and the factors."""
-    spectra = {f"mode {k}": np.asarray(s) for k, s in enumerate(recovery.mode_spectra)}
+def cube_scores(scores: Mapping[str, Any]) -> Table:
+    """Return the hold-out table."""
+    return score_table(scores, offsets="Offsets of each mode")
+
+
+def the_modes(recovery: Any, name: str, told: Sequence[str] = ()) -> list[Section]:
+    """Show how much of the energy the leading directions of each mode explain, and the factors.
+
+    ``told`` names the modes; without it they are numbered.
+    """
+    names = told or [f"mode {k}" for k in range(len(recovery.factors))]
+    spectra = dict(zip(names, map(np.asarray, recovery.mode_spectra), strict=True))
     figures = [
         Figure(
             "Energy outside the leading directions of each mode: a curve that drops early tells "
@@ -90,8 +99,8 @@ def the_modes(recovery: Any, name: str) -> list[Section]:
     for k, factor in enumerate(recovery.factors):
         basis = np.asarray(recovery.directions(k))[:, :SHOWN]
         caption = (
-            f"Mode {k}: {basis.shape[1]} of its {factor.shape[1]} direction(s), the strongest in "
-            f"blue, along {len(basis)} positions."
+            f"{names[k].capitalize()}: {basis.shape[1]} of {factor.shape[1]} direction(s), the "
+            f"strongest in blue, along {len(basis)} positions."
         )
         figures.append(Figure(caption, profiles(f"{name} {k}", basis)))
     text = (
@@ -104,7 +113,7 @@ def the_modes(recovery: Any, name: str) -> list[Section]:
 def _slices(source: Source) -> Section:
     arrays = read_npz(source.folder / "slices.npz", Limits(bytes=2**34))
     figures = []
-    for pair in ("01", "02", "12"):
+    for pair in sorted(name.removeprefix("completed_") for name in arrays if "completed" in name):
         whole = arrays[f"completed_{pair}"]
         known = whole[np.isfinite(whole)]
         low, high = np.quantile(known, (0.01, 0.99)) if known.size else (0.0, 1.0)
@@ -115,7 +124,10 @@ def _slices(source: Source) -> Section:
             )
             picture = heat_map(arrays[f"{kind}_{pair}"].astype(float), float(low), float(high))
             figures.append(Figure(caption, address=picture))
-    text = "The middle slice of each pair of the first three modes. Missing cells are blank."
+    text = (
+        "A slice of each pair of modes, of the three longest: near the middle of the others, "
+        "through their gaps if they have any. Missing cells are blank."
+    )
     return Section("Slices", text, figures=figures)
 
 
@@ -128,7 +140,7 @@ def _scores(summary: Mapping[str, Any]) -> list[Section]:
         "before anything was chosen or fitted. The model predicts them with a relative error of "
         f"{percent(scores['relative'])} (norm of the errors over norm of the values)."
     )
-    return [Section("How good the predictions are", text, score_table(scores))]
+    return [Section("How good the predictions are", text, cube_scores(scores))]
 
 
 def _tried(summary: Mapping[str, Any]) -> list[Section]:

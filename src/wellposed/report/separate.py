@@ -7,6 +7,7 @@ from typing import Any
 
 from wellposed.io.arrays import read_npz
 from wellposed.io.source import Limits
+from wellposed.jobs.previews import moving
 from wellposed.report.charts import over_time
 from wellposed.report.common import asked, fitted, made_with, the_fit
 from wellposed.report.cubes import the_modes
@@ -26,6 +27,7 @@ from wellposed.report.nets import the_net
 from wellposed.report.pictures import picture
 from wellposed.result_tensor import TensorRecovery
 
+AXES = ("time", "height", "width", "colour")
 MOVING = 4_000_000  # bytes: a larger animation is not taken into the page
 
 
@@ -47,7 +49,11 @@ def separate_page(source: Source) -> Page:
 def findings(source: Source) -> list[Section]:
     """Return the sections that show what was found."""
     recovery = fitted(source)
-    modes = the_modes(recovery, "stack") if isinstance(recovery, TensorRecovery) else []
+    modes = (
+        the_modes(recovery, "stack", AXES[: len(recovery.factors)])
+        if isinstance(recovery, TensorRecovery)
+        else []
+    )
     return [
         _pictures(source), *_tried(source), *the_net(source), *modes, the_fit(recovery, "stack"),
     ]  # fmt: skip
@@ -68,9 +74,12 @@ def tiles(summary: Mapping[str, Any]) -> list[Tile]:
     """Return the key figures."""
     layers, settings = summary["layers"], summary["settings"]
     share = percent(layers["foreground_share"])
+    made_by = settings["method"]
+    if settings["ranks"]:
+        made_by += f", {' × '.join(map(str, settings['ranks']))}"
     return [
         Tile("Foreground", share, "of all pixels"),
-        Tile("Rank of the background", str(settings["rank"]), settings["method"]),
+        Tile("Rank of the background", str(settings["rank"]), made_by),
         Tile("Noise", number(layers["noise"], 3), "robust standard deviation"),
         Tile("Threshold", number(layers["threshold"], 3), "from there on it is foreground"),
     ]
@@ -82,12 +91,12 @@ def _pictures(source: Source) -> Section:
         "background. Each column is the busiest moment of its part of the time."
     )
     figures = [Figure(caption, address=picture(source.folder / "preview.png"), wide=True)]
-    moving = source.folder / "preview.gif"
-    if moving.stat().st_size <= MOVING:
+    film = source.folder / "preview.gif"
+    if film.stat().st_size <= MOVING:
         caption = "The same in motion: frame, background, foreground."
-        figures.append(Figure(caption, address=picture(moving), wide=True))
+        figures.append(Figure(caption, address=picture(film), wide=True))
     mask = read_npz(source.folder / "separated.npz", Limits(bytes=2**34))["mask"]
-    share = mask.reshape(len(mask), -1).mean(1)
+    share = moving(mask).mean((1, 2))
     busiest = source.summary["layers"]["busiest_frame"]
     caption = f"Foreground in each frame; the busiest is frame {busiest}."
     figures.append(Figure(caption, over_time("stack", share)))
