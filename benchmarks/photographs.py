@@ -26,7 +26,7 @@ def photograph(name: str) -> Tensor:
 
         pair = name == "motorcycle"
         pixels = skimage.data.stereo_motorcycle()[0] if pair else getattr(skimage.data, name)()
-    return torch.from_numpy(np.ascontiguousarray(pixels[..., :3])).movedim(-1, 0).float() / 255
+    return torch.from_numpy(np.array(pixels[..., :3])).movedim(-1, 0).float() / 255
 
 
 def tiles(photo: Tensor, side: int = 64) -> Tensor:

@@ -16,8 +16,9 @@ from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.problem import Problem
 from wellposed.task import Task
 
-# Under a budget sweeps come first: on a photograph with seven pixels in ten hidden, 48 evaluations
-# as 24 sweeps of 2 gave 24.3 dB, as 9 sweeps of 5 gave 19.4 dB.
+# Under a budget sweeps come first: chains of few sweeps are unfinished, and two evaluations in each
+# keep the prior's spread. On a photograph with seven pixels in ten hidden, 90 % intervals of six
+# draws of 48 evaluations hold 63 % of the truth (64 % if all were exact).
 SWEEPS = 40  # from there on more evaluations go into each sweep, up to INNER
 INNER = (2, 10)
 TAIL = 8  # sweeps at the last coupling
