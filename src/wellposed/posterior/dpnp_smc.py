@@ -49,7 +49,7 @@ from wellposed.task import Account, Reading, Task
 WIDE, PLAIN = 3.0, 1.0  # eta_max in units of the prior's spread: with q_eta known, and without
 SHARE = 0.1  # eta_min in units of what the data resolve
 DROP, FORCED = 2.0, 4.0  # largest ratio of two couplings: by choice, and when steps run out
-BISECTIONS = 25
+BISECTIONS = 12
 THIN = 0.3  # share of effective particles in a step that is worth a word
 
 Place = tuple[float, float]  # (power of the likelihood, eta)
