@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 HELPERS = {
-    "__main__", "alignment", "baselines", "common", "figures", "instances", "photographs", "plots",
-    "runs", "together",
+    "__main__", "alignment", "baselines", "common", "exact_posteriors", "figures", "instances",
+    "photographs", "plots", "runs", "together",
 }  # fmt: skip
 FOLDER = Path(__file__).parent
 
