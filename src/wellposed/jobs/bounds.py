@@ -17,3 +17,9 @@ def between(name: str, value: float, low: float, high: float) -> None:
     """Require a finite number in a closed interval."""
     if not (low <= value <= high and math.isfinite(value)):
         raise InputError(f"{name} is {value!r}, expected a number from {low:g} to {high:g}")
+
+
+def rank_fits(rank: int | None, most: int, why: str, remedy: str, name: str = "rank") -> None:
+    """Require None or a rank that the data can have."""
+    if rank is not None and rank > most:
+        raise InputError(f"{name} is {rank}, expected at most {most}", why, remedy)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wellposed.errors import InputError
 from wellposed.io import Table, read_table
+from wellposed.jobs.bounds import rank_fits
 from wellposed.jobs.cells import read_cells
 from wellposed.jobs.requests import CompleteJob
 
@@ -76,10 +76,9 @@ def complete(
 
 
 def _check(job: CompleteJob, table: Table) -> None:
-    least = min(table.shape)
-    if job.rank is not None and job.rank > least:
-        raise InputError(
-            f"rank is {job.rank}, expected at most {least}",
-            f"the table has {table.shape[0]} rows and {table.shape[1]} columns",
-            "leave the rank out: it is then chosen by hold-out",
-        )
+    rank_fits(
+        job.rank,
+        min(table.shape),
+        f"the table has {table.shape[0]} rows and {table.shape[1]} columns",
+        "leave the rank out: it is then chosen by hold-out",
+    )

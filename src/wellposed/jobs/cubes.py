@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wellposed.errors import InputError
 from wellposed.io import Cube, read_cube
+from wellposed.jobs.bounds import rank_fits
 from wellposed.jobs.requests import CompleteCubeJob
 
 if TYPE_CHECKING:
@@ -81,9 +82,10 @@ def _check(job: CompleteCubeJob, cube: Cube) -> None:
             "leave the ranks out: they are then chosen by hold-out",
         )
     for k, (rank, side) in enumerate(zip(job.ranks or (), cube.shape, strict=False)):
-        if rank > side:
-            raise InputError(
-                f"the rank of mode {k} is {rank}, expected at most {side}",
-                f"the array has the shape {cube.shape}",
-                "lower it, or leave the ranks out: they are then chosen by hold-out",
-            )
+        rank_fits(
+            rank,
+            side,
+            f"the array has the shape {cube.shape}",
+            "lower it, or leave the ranks out: they are then chosen by hold-out",
+            f"the rank of mode {k}",
+        )

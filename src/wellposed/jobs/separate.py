@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wellposed.errors import InputError
 from wellposed.io import Stack, read_stack
+from wellposed.jobs.bounds import rank_fits
 from wellposed.jobs.requests import SeparateJob
 
 if TYPE_CHECKING:
@@ -93,10 +94,9 @@ def _check(job: SeparateJob, stack: Stack) -> None:
             "shrink the frames (--scale 2), drop the colour (--grey), or take fewer frames "
             "(--stride 2, --max-frames 200)",
         )
-    least = min(count, size)
-    if job.rank is not None and job.rank > least:
-        raise InputError(
-            f"rank is {job.rank}, expected at most {least}",
-            f"there are {count} frames of {size} pixel values",
-            "1 suits a camera that stands still; leave the rank out to have it chosen",
-        )
+    rank_fits(
+        job.rank,
+        min(count, size),
+        f"there are {count} frames of {size} pixel values",
+        "1 suits a camera that stands still; leave the rank out to have it chosen",
+    )
