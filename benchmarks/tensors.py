@@ -147,9 +147,9 @@ def video() -> dict[str, Any]:
 
 def overlaid(still: Any, frames: Any, seed: int) -> tuple[Any, Any]:
     """Lay moving squares over the still scene of a clip with the noise of its frames."""
-    draw, (count, h, w) = np.random.default_rng(seed), frames.shape
+    draw, (count, h, w) = np.random.default_rng(seed), frames.shape[:3]
     quiet = np.clip(frames - still, -0.02, 0.02)  # camera noise, without the people
-    clip, mask = still + quiet, np.zeros(frames.shape, bool)
+    clip, mask = still + quiet, np.zeros((count, h, w), bool)
     for _ in range(4):
         side, speed = int(0.11 * w), draw.uniform(0.5, 1.6, 2)
         contrast = draw.uniform(50, 100) / 255

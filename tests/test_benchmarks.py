@@ -139,6 +139,19 @@ def test_blocks_are_hidden_whole():
     assert set(peers.PARTS) == {"synthetic", "rpca", "pines", "blocks"}
 
 
+def test_a_synthetic_material_is_what_it_says():
+    study = importlib.import_module("benchmarks.real_tensors")
+    stack, mask = study.layered(1, count=40, side=32)
+    assert stack.shape == mask.shape == (40, 32, 32)
+    low = study.tensor_background(stack, (2, 32, 32))
+    found = np.abs(stack - low) > 0.075  # half of the faintest inclusion
+    assert study.f1(found, mask) > 0.9
+    assert study.f1(np.roll(found, 5, 1), mask) < 0.3
+    clip = np.full((6, 30, 40, 3), 0.4)
+    laid, squares = study.overlaid(clip[0], clip, 3)  # in colour
+    assert np.array_equal(np.abs(laid - clip).max(-1) > 49 / 255, squares)
+
+
 # Learned priors
 
 
