@@ -57,7 +57,7 @@ def test_the_folder_holds_draws_mean_and_intervals(run, picture):
     written = read_picture(run / "mean.png").values
     assert np.abs(written - arrays["mean"].clip(0, 1)).max() <= 0.51 / 255
     summary = json.loads((run / "summary.json").read_text())
-    assert summary["settings"]["evaluations"]["denoiser"] == 8
+    assert summary["settings"]["evaluations"]["denoiser"] == 7
     assert summary["units"] == {
         "files and command line": "0 black, 1 white",
         "prior and run folders": "-1 black, 1 white",

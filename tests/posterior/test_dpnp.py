@@ -175,7 +175,7 @@ def test_half_of_a_sweep_can_be_chosen():
         found = wp.recover(problem, prior, wp.DPnP(12, denoiser=denoiser), draws=2)
         assert found.status.ok
     found = wp.recover(problem, prior, wp.DPnP(12, denoiser_steps=3), draws=2)
-    assert found.evaluations == Evaluations(36)
+    assert found.evaluations == Evaluations(37)
 
 
 def test_a_black_box_is_sliced():

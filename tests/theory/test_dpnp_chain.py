@@ -4,7 +4,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.stats import kstest
+import torch
+from scipy.stats import kstest, norm
 
 import wellposed as wp
 from wellposed.posterior import AngleODE, HeatFlow
@@ -107,7 +108,10 @@ def test_shipped_draws_have_the_law_of_the_chain(denoiser):
     problem = wp.Problem([Y], wp.operators.Identity((1,)), wp.noise.Gaussian(NOISE))
     method = wp.DPnP(3, "constant", eta_max=0.6, denoiser=denoiser, tail=0)
     x = wp.recover(problem, LAW.prior, method, draws=8192, seed=3).draws[:, 0]
-    begin = np.exp(-0.5 * (GRID / LAW.prior.sigma_data) ** 2)
+    spread = LAW.prior.sigma_data  # the start: D(10 s n, 10 s) + s n'
+    far = 10 * spread * torch.from_numpy(norm.ppf((np.arange(400) + 0.5) / 400))[:, None]
+    centres = LAW.prior.denoise(far, 10 * spread).numpy()
+    begin = np.exp(-0.5 * ((GRID - centres) / spread) ** 2).mean(0)
     law = chain().run(begin / begin.sum(), [0.6] * 3)[-1]
     ends = GRID + 0.5 * (GRID[1] - GRID[0])
     assert kstest(x, lambda v: np.interp(v, ends, law.cumsum())).pvalue > 1e-4
