@@ -1,13 +1,14 @@
 """Completing arrays of three modes, and separating frames as a tensor, from files to reports."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from wellposed.cli import main
-from wellposed.errors import InputError
+from wellposed.errors import InputError, StoreError
 from wellposed.jobs.again import rebuild, resume
 from wellposed.jobs.cube_completion import gathered, slices
 from wellposed.jobs.cubes import complete_cube
@@ -15,7 +16,7 @@ from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
 from wellposed.jobs.separate import separate
 from wellposed.report import page
 from wellposed.rng import Stream
-from wellposed.store import load_tree
+from wellposed.store import load_tree, save_tree
 
 SIDES = (18, 16, 14)
 
@@ -171,6 +172,12 @@ def test_a_tuned_net_is_saved_and_serves_another_run(tmp_path, method):
     assert f"wellposed separate CLIP --method {method} --tune two/net.safetensors" in html
     assert main([*words, "--tune", path, "--out", str(tmp_path / "three")]) == 2
     assert not (tmp_path / "three").exists()
+    again = SeparateJob(path, rank=1, method=method, tune=net)
+    assert separate(again, tmp_path / "two").ok
+    halved = tuple(t / 2 for t in numbers.thresholds)
+    save_tree(tmp_path / "one" / "net.safetensors", replace(numbers, thresholds=halved))
+    with pytest.raises(StoreError, match="holds another run"):
+        separate(again, tmp_path / "two")
 
 
 def test_a_net_is_tuned_where_pixels_are_missing(tmp_path):

@@ -185,7 +185,6 @@ class SeparateJob:
 
     kind: ClassVar[str] = "separate"
     subject: ClassVar[str | None] = "stack"
-    inputs: ClassVar[tuple[str, ...]] = ("stack",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ranks", _ranks(self.ranks))
@@ -200,6 +199,11 @@ class SeparateJob:
             )
         if self.threshold is not None and not self.threshold > 0:
             raise InputError(f"threshold is {self.threshold!r}, expected a number > 0")
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The stack, and the file of a net where there is one."""
+        return ("stack",) if self.tune in ("self", "none") else ("stack", "tune")
 
 
 @dataclass(frozen=True)
