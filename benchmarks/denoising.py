@@ -1,6 +1,6 @@
 """PSNR of ``photo`` beside colour BM3D, on photographs that it has not seen.
 
-    python -m benchmarks denoising [--prior PATH] [--no-peer] [--levels 25 50]
+    python -m benchmarks denoising [--prior PATH] [--no-peer] [--levels 25 50] [--symmetrized]
 
 Seven photographs that come with scikit-image and scikit-learn, none of which is in the training
 data; the central 256 x 256 pixels of each. White noise of standard deviation sigma / 255 on [0, 1],
@@ -67,9 +67,14 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--prior", default="photo")
     parser.add_argument("--no-peer", action="store_true")
     parser.add_argument("--half", action="store_true")
+    parser.add_argument(
+        "--symmetrized", action="store_true", help="average over rotations and flips"
+    )
     parser.add_argument("--levels", type=float, nargs="*", default=list(LEVELS))
     asked = parser.parse_args(argv)
     prior = wp.load_prior(asked.prior, shape=(3, SIDE, SIDE), half=asked.half)
+    if asked.symmetrized:
+        prior = wp.Symmetrized(prior)
     rows = []
     print(f"{'photograph':12} {'sigma':>6} {'noisy':>7} {'prior':>7} {'BM3D':>7}")
     for number, name in enumerate(NAMES):

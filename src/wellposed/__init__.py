@@ -51,6 +51,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.priors.lowrank import LowRank as LowRank
     from wellposed.priors.lowrank import LowRankPlusSparse as LowRankPlusSparse
     from wellposed.priors.mixture import GaussianMixture as GaussianMixture
+    from wellposed.priors.symmetrized import Symmetrized as Symmetrized
     from wellposed.priors.tucker import LowTucker as LowTucker
     from wellposed.priors.tucker import LowTuckerPlusSparse as LowTuckerPlusSparse
     from wellposed.problem import Problem as Problem
@@ -116,6 +117,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "SelfCalibration": "bilinear.self_calibration",
     "Status": "run",
     "Subgradient": "lowrank.subgradient",
+    "Symmetrized": "priors.symmetrized",
     "TensorGradientDescent": "lowrank.tensor_gradient_descent",
     "TensorRecovery": "result_tensor",
     "TensorRobustPCA": "lowrank.tensor_robust_pca",

@@ -15,8 +15,8 @@ from wellposed.jobs.again import check
 def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("demo") / "run"
     start = time.process_time()
-    assert main(["demo", "--out", str(place), "--budget", "40"]) == 0
-    assert time.process_time() - start < 30
+    assert main(["demo", "--out", str(place), "--budget", "64"]) == 0
+    assert time.process_time() - start < 45
     return place
 
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 
-def demo(*, out: Path | None = None, seed: int = 0, budget: int = 50) -> int:
+def demo(*, out: Path | None = None, seed: int = 0, budget: int = 96) -> int:
     """Complete a table, separate a clip, recover a photograph; they come with the package.
 
     Parameters

@@ -224,7 +224,7 @@ class DemoJob:
     """
 
     seed: int = 0
-    budget: int = 50
+    budget: int = 96
 
     kind: ClassVar[str] = "demo"
     subject: ClassVar[str | None] = None

@@ -10,6 +10,7 @@ from wellposed.priors.gaussian import Gaussian
 from wellposed.priors.lowrank import LowRank, LowRankPlusSparse
 from wellposed.priors.mixture import GaussianMixture
 from wellposed.priors.network import NetworkPrior
+from wellposed.priors.symmetrized import Symmetrized
 
 __all__ = [
     "Denoiser",
@@ -22,6 +23,7 @@ __all__ = [
     "LowRankPlusIdentity",
     "LowRankPlusSparse",
     "NetworkPrior",
+    "Symmetrized",
     "from_eps",
     "from_flow",
     "from_score",
