@@ -65,8 +65,11 @@ def bytes_of(folder, name):
 
 @pytest.mark.parametrize("request_", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_goes_on_to_the_same_bytes(place, request_, capsys):
-    name = request_.name
-    code, out, seconds = stopped(place, name, request_)
+    for attempt in range(5):  # on a busy machine a run may end before the signal arrives
+        name = f"{request_.name}{attempt}"
+        code, out, seconds = stopped(place, name, request_)
+        if code not in ENDED:
+            break
     folder = place / name / "run"
     if request_ == signal.SIGKILL:
         assert code == -signal.SIGKILL
