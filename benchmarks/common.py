@@ -84,3 +84,17 @@ def steps_to(errors: np.ndarray, level: float) -> int | None:
     """Return the first step (counted from one) whose error is below a level."""
     below = np.flatnonzero(np.asarray(errors) < level)
     return int(below[0]) + 1 if below.size else None
+
+
+def run_part(name: str, part: Callable[[], dict[str, dict[str, Any]]]) -> None:
+    """Run a part of a benchmark on one thread; save its rows under a name, and print them."""
+    torch.set_num_threads(1)
+    start = time.process_time()
+    found = part()
+    save(name, found)
+    print(f"{name}: {time.process_time() - start:.0f} s of the processor")
+    for row, values in found.items():
+        told = ", ".join(
+            f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
+        )
+        print(f"  {row:50s} {told}", flush=True)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ import torch
 from torch import Tensor
 
 import wellposed as wp
-from benchmarks.common import save
+from benchmarks.common import run_part
 from benchmarks.tensors import corrupted, tensor, whole
 from wellposed.datasets import load
 from wellposed.multilinear import Tucker, dense, hosvd, relative_error
@@ -214,15 +215,7 @@ PARTS = {"synthetic": synthetic, "rpca": rpca, "pines": pines, "blocks": blocks}
 
 def main(words: list[str]) -> None:
     """Run the parts that are named, or all."""
-    torch.set_num_threads(1)
     full = "--full" in words
     for name in [w for w in words if w != "--full"] or PARTS:
-        start = time.process_time()
-        found = PARTS[name](1000 if full else SIDE)
-        save(f"peers_tensors_{name}{'_full' if full else ''}", found)
-        print(f"{name}, {time.process_time() - start:.0f} s")
-        for row, values in found.items():
-            told = ", ".join(
-                f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
-            )
-            print(f"  {row:36s} {told}", flush=True)
+        part = partial(PARTS[name], 1000 if full else SIDE)
+        run_part(f"peers_tensors_{name}{'_full' if full else ''}", part)

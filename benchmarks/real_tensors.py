@@ -32,7 +32,7 @@ from scipy.ndimage import gaussian_filter, label
 from torch import Tensor
 
 import wellposed as wp
-from benchmarks.common import RESULTS, save
+from benchmarks.common import RESULTS, run_part
 from benchmarks.peers_tensors import seen, tensorly
 from benchmarks.tensors import f1, overlaid, whole
 from wellposed.datasets import fetch, load
@@ -222,14 +222,5 @@ PARTS = {"clip": clip, "kinetic": kinetic, "traffic": traffic, "material": mater
 
 def main(words: list[str]) -> None:
     """Run the parts that are named, or all."""
-    torch.set_num_threads(1)
     for name in words or PARTS:
-        start = time.process_time()
-        found = PARTS[name]()
-        save(f"real_tensors_{name}", found)
-        print(f"{name}, {time.process_time() - start:.0f} s")
-        for row, values in found.items():
-            told = ", ".join(
-                f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
-            )
-            print(f"  {row:50s} {told}", flush=True)
+        run_part(f"real_tensors_{name}", PARTS[name])

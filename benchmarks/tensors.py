@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import wellposed as wp
-from benchmarks.common import incoherent, peak_gigabytes, save, steps_to
+from benchmarks.common import incoherent, peak_gigabytes, run_part, steps_to
 from wellposed.datasets import load
 from wellposed.lowrank.robust_pca import Soft
 from wellposed.lowrank.tuning import SharedNumbers, Stack, tune
@@ -178,14 +178,5 @@ PARTS = {"modes": modes, "large": large, "video": video}
 
 def main(words: list[str]) -> None:
     """Run the parts that are named, or all."""
-    torch.set_num_threads(1)
     for name in words or PARTS:
-        start = time.process_time()
-        found = PARTS[name]()
-        save(f"tensors_{name}", found)
-        print(f"{name}: {time.process_time() - start:.0f} s of the processor")
-        for row, values in found.items():
-            told = ", ".join(
-                f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in values.items()
-            )
-            print(f"  {row:42s} {told}", flush=True)
+        run_part(f"tensors_{name}", PARTS[name])

@@ -61,7 +61,7 @@ def train(
     decay
         Share of the steps over which the rate falls to zero.
     optimizer
-        muon orthogonalises the steps of hidden weights: usually further in the same time.
+        adamw, muon (orthogonalises the steps of hidden weights), or sgd.
     level_mean
         Mean of the logarithm of the noise levels.
     level_std

@@ -8,7 +8,7 @@ Update     adamw    Loshchilov, Hutter, "Decoupled weight decay regularization",
                     other weights by AdamW
 Source     Muon: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; its
            scale: Liu et al., "Muon is scalable for LLM training", 2025, so that one rate suits both
-Cost       muon: about 20 min(out, in kernel)^2 max(out, in kernel) multiplications a weight more
+Cost       muon: five steps of 2 k^2 l + k^3 multiplications for each weight of sides k <= l
 Fails      muon, where a matrix has few significant directions by design: embeddings, first and
            last layers. Those are AdamW's here.
 """
@@ -75,7 +75,7 @@ class Optimizers:
 
     def moments(self) -> dict[str, dict[str, Any]]:
         """Return what the optimizers remember of each weight."""
-        return {name: dict(self._of(leaf)[leaf]) for name, leaf in self.leaves.items()}
+        return {name: dict(self._of(name)[leaf]) for name, leaf in self.leaves.items()}
 
     def restore(self, moments: dict[str, dict[str, Tensor]]) -> None:
         """Go on from moments.
@@ -83,14 +83,11 @@ class Optimizers:
         They take the layout in memory of their weight, so that sums run in the same order.
         """
         for name, leaf in self.leaves.items():
-            self._of(leaf)[leaf] = {key: _laid(m, leaf) for key, m in moments[name].items()}
+            self._of(name)[leaf] = {key: _laid(m, leaf) for key, m in moments[name].items()}
 
-    def _of(self, leaf: Tensor) -> dict[Tensor, Any]:
-        """Return the states of the optimizer that a weight belongs to."""
-        for part in self.parts:
-            if any(leaf is p for group in part.param_groups for p in group["params"]):
-                return part.state
-        raise KeyError("a weight without an optimizer")
+    def _of(self, name: str) -> dict[Tensor, Any]:
+        """Return the states of the optimizer that a weight belongs to: matrices have the first."""
+        return self.parts[0 if self.leaves[name] is not self.weights[name] else -1].state
 
 
 def _laid(moment: Tensor, leaf: Tensor) -> Tensor:
