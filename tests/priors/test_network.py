@@ -104,6 +104,37 @@ def test_a_unet_takes_every_size_that_its_stride_divides():
         prior_of(DIT, (2, 8, 12)).at((2, 16, 12))
 
 
+def test_a_transformer_with_closed_gates_reads_squares_and_the_whole():
+    """Blocks that add nothing leave linear maps around a norm, here square by square."""
+    weights = stirred(DIT)
+    for name, w in weights.items():
+        if "modulation" in name or name.startswith("last"):
+            w.zero_()
+    network = DIT.build()
+    network.load_state_dict(weights, strict=True)
+    x = signals((2, 8, 12), 2)
+
+    def mapped(name, v):
+        return v @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+    def norm(v):
+        return torch.nn.functional.layer_norm(v, (16,))
+
+    def wanted(picture):
+        whole = mapped("leave_whole", norm(mapped("enter_whole", picture.reshape(2, -1))))
+        found = whole.reshape(x.shape).clone()
+        for place, position in enumerate(network.positions):
+            i, j = 2 * (place // 6), 2 * (place % 6)
+            t = mapped("enter", x[:, :, i : i + 2, j : j + 2].reshape(2, -1)) + position
+            found[:, :, i : i + 2, j : j + 2] += mapped("leave", norm(t)).reshape(2, 2, 2, 2)
+        return found
+
+    laid = x.contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(network(laid, torch.zeros(2)), wanted(x), rtol=1e-4, atol=1e-5)
+    wrong = wanted(x.permute(0, 2, 3, 1))  # in the order of the memory, not of the picture
+    assert (network(laid, torch.zeros(2)) - wrong).abs().max() > 1e-2
+
+
 def test_draws_do_not_depend_on_how_many_are_asked_for_and_a_run_resumes(tmp_path):
     prior = prior_of(UNET, (2, 8, 12))
     method = wp.DDIM(4)

@@ -17,7 +17,7 @@ def network_named(name: str | None, shape: Shape) -> NetworkConfig:
     name
         "unet" (widths 64, 96, 128: 2.4 million parameters), "unet-wide" (80, 112, 128, 128: 3.5
         million), "dit" (six blocks of width 192 on squares of 4 x 4 pixels, or of 2 x 2 where 4
-        does not divide the sides: 3.2 million), "mlp" (four blocks of width 128), or None: "unet"
+        does not divide the sides: 3.5 million), "mlp" (four blocks of width 128), or None: "unet"
         for images, "mlp" for vectors.
     shape
         [C, H, W] or [d].

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 Name = Literal["adamw", "sgd", "muon"]
 SMALLEST = 32  # channels on both sides of a hidden weight
-APART = ("modulation", "level")  # what depends on the noise level
+APART = ("modulation", "level", "whole")  # what depends on the noise level; whole images
 
 
 class Optimizers:
