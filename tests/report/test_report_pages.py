@@ -1,6 +1,7 @@
 """Reports: one file, names that stay text, figures that follow the page, the same bytes again."""
 
 import re
+import shlex
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,14 +12,14 @@ import torch
 import wellposed as wp
 from wellposed.cli import main
 from wellposed.errors import StoreError
+from wellposed.jobs.commands import command
 from wellposed.jobs.complete import complete
 from wellposed.jobs.folder import write_report
-from wellposed.jobs.requests import CompleteJob, SeparateJob
+from wellposed.jobs.requests import CompleteJob, SeparateJob, from_plain
 from wellposed.jobs.separate import separate
 from wellposed.report import page
 from wellposed.report.charts import candidates, predicted, residual_curve, singular_values
-from wellposed.report.common import command
-from wellposed.report.model import Page, Section, Source, Table, number, percent
+from wellposed.report.model import Page, Section, Table, number, percent
 from wellposed.report.pictures import averaged, heat_map
 from wellposed.report.render import render
 from wellposed.report.style import ACCENT, INK, drawn
@@ -118,10 +119,9 @@ def test_a_report_is_the_same_each_time(table_page):
 
 
 def test_the_command_does_the_same_again(table_page):
-    source = Source(table_page, RunFolder(table_page).manifest())
-    import shlex
-
-    words = shlex.split(command(source))
+    manifest = RunFolder(table_page).manifest()
+    job = from_plain(manifest["kind"], manifest["job"])
+    words = shlex.split(command(job, manifest["inputs"]))
     assert words[:2] == ["wellposed", "complete"]
     assert words[2] == HOSTILE.replace("/", "")
     assert words[3:] == ["--ridge", "0.01", "--biases", "--seed", "0"]

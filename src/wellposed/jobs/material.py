@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from wellposed.checks import finite
+from wellposed.checks import finite, require
 from wellposed.datasets import RECIPES, Fashion, Pictures, load
 from wellposed.errors import FileError, InputError
 from wellposed.io.arrays import read_npy, read_npz
@@ -200,4 +200,10 @@ def _material(
         stream = Stream(0, item=2)
         some = torch.cat([source.batch(stream, k).flatten() for k in range(MEASURED)])
         sigma_data = float(f"{float(some.double().std()):.2g}")
+        require(
+            sigma_data > 0,
+            "all numbers of the signals are the same",
+            "there is no law to learn, and no spread to scale by",
+            "check the data, or give --sigma-data",
+        )
     return Material(source, checks, shape, counts, sigma_data, digest.hexdigest())

@@ -9,8 +9,6 @@ folder/
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from torch import distributed
 
 from wellposed.errors import InputError, StoreError
 from wellposed.io import write_csv
+from wellposed.jobs.commands import command
 from wellposed.jobs.folder import STAGES, Bench, Done, Limits, carry_out
 from wellposed.jobs.grids import write_grid
 from wellposed.jobs.material import Material, gather
@@ -213,27 +212,11 @@ def _summary(
     return {
         "job": job.kind,
         "status": trained.status.value,
-        "status_text": trained.status.text,
+        "status_text": trained.status.text if trained.status.ok else DIVERGED,
         "card": card,
         "looks": [list(look) for look in trained.looks],
-        "warnings": [] if trained.status.ok else [DIVERGED],
+        "warnings": [],
     }
-
-
-def command(job: TrainJob) -> str:
-    """Return the command line of a training."""
-    words = ["wellposed", "train", *map(shlex.quote, job.data)]
-    for told in dataclasses.fields(job):
-        name, value = told.name, getattr(job, told.name)
-        if name in ("data", "digest") or value == told.default:
-            continue
-        option = name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        else:
-            values = value if isinstance(value, tuple) else (value,)
-            words += [word for v in values for word in (f"--{option}", str(v))]
-    return " ".join(words)
 
 
 def card_text(card: dict[str, Any]) -> str:

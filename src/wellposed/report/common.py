@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wellposed.files import sha256
+from wellposed.jobs.commands import command
 from wellposed.jobs.requests import from_plain
 from wellposed.report.charts import residual_curve, singular_values
 from wellposed.report.model import Figure, Section, Source, Table, number
@@ -57,29 +57,13 @@ def asked(source: Source) -> Section:
     inputs = source.manifest.get("inputs", {})
     facts = [(_told(name), _value(name, value, inputs)) for name, value in job.items()]
     facts += [(f"{_told(name)}, sha256", about["sha256"]) for name, about in inputs.items()]
-    lines = [command(source), f"wellposed resume {shlex.quote(source.folder.name)}"]
+    request = from_plain(str(source.manifest["kind"]), job)
+    lines = [command(request, inputs), f"wellposed resume {shlex.quote(source.folder.name)}"]
     text = (
         "The first command does the same again and ends with the same bytes, on the same build "
         "and number of threads. The second goes on with this folder if it was interrupted."
     )
     return Section("What was asked, and how to do it again", text, facts=facts, code=lines)
-
-
-def command(source: Source) -> str:
-    """Return the command line of a job: its inputs by name, the seed, what is not as usual."""
-    job = from_plain(str(source.manifest["kind"]), source.manifest["job"])
-    inputs = source.manifest.get("inputs", {})
-    words = ["wellposed", job.kind.partition("-")[0]]  # a cube is completed by complete
-    if job.subject is not None:
-        told = inputs.get(job.subject, {}).get("name", getattr(job, job.subject))
-        words += map(shlex.quote, (told,) if isinstance(told, str) else told)
-    for field in dataclasses.fields(job):
-        value = getattr(job, field.name)
-        if field.name in inputs:
-            value = inputs[field.name]["name"]
-        if field.name != job.subject and (field.name == "seed" or value != field.default):
-            words += _option(field.name, value)
-    return " ".join(words)
 
 
 def made_with(source: Source) -> Section:
@@ -123,12 +107,3 @@ def _value(name: str, value: Any, inputs: Mapping[str, Any]) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return number(value) if isinstance(value, (int, float)) else str(value)
-
-
-def _option(name: str, value: Any) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    if isinstance(value, bool):
-        return [flag if value else f"--no-{name}"]
-    return [flag, shlex.quote(str(value))]
