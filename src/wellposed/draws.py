@@ -54,6 +54,7 @@ class Draws:
     x
         [n, *shape], in the variance-exploding frame at the last noise level (at level zero:
         signals). Fewer than n when the run was interrupted or diverged: finished blocks only.
+        Where they do not fit into memory, ``StoredDraws``: a length, and iteration over shards.
     evaluations
         Denoiser evaluations made for each draw.
     status
@@ -65,8 +66,8 @@ class Draws:
     note
         What went wrong, where something did.
     account, moments, count
-        Of posterior draws: what was spent and seen beside the draws, the moments of draws that
-        are on disk only, and their number.
+        What was spent and seen beside posterior draws, the moments of draws that are on disk
+        only, and the number of draws.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from wellposed.errors import CapabilityError, InputError, StoreError
 from wellposed.generation import HELD, Callback, Generation, Request
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.schedules.grids import from_list
-from wellposed.shards import Shelf, shard_rows
+from wellposed.shards import Shelf, StoredDraws, shard_rows
 from wellposed.store import RunFolder, fingerprint, load_tree, save_tree
 
 
@@ -100,7 +100,7 @@ def sample(
     )  # fmt: skip
     within(checkpoint_seconds, "checkpoint_seconds", 0)
     folder = None if out is None else RunFolder(Path(out), checkpoint_seconds)
-    return _given(answer(request, folder, callback, progress=progress), request)
+    return _given(answer(request, folder, callback, progress=progress), request, folder)
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Draws:
@@ -127,7 +127,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Draws:
             "call wp.sample again with the same arguments and out=",
         )
     request: Request = load_tree(path)
-    return _given(answer(request, store, progress=progress), request)
+    return _given(answer(request, store, progress=progress), request, store)
 
 
 def answer(
@@ -216,8 +216,10 @@ def _keep(shelf: Shelf, draws: Draws) -> None:
     shelf.folder.finish(status, status == "interrupted")
 
 
-def _given(draws: Draws, request: Request) -> Draws:
-    """Return the draws in the kind of array that was given."""
+def _given(draws: Draws, request: Request, folder: RunFolder | None) -> Draws:
+    """Return the draws in the kind of array that was given, or where they are on disk."""
+    if draws.x is None and folder is not None:
+        return replace(draws, x=StoredDraws(folder.path, len(draws)))
     return replace(draws, x=draws.x.cpu().numpy()) if request.as_numpy else draws
 
 
@@ -234,6 +236,8 @@ def _check(prior: Any, method: Any, n: int, seed: int) -> None:
     require(
         method is None or is_sampler,
         f"method is {method!r}, expected a sampler such as wp.DPMSolverPP2M(steps=20)",
+        "it makes no draws",
+        "take a sampler, or none for the default",
         error=CapabilityError,
     )
     whole(n, "n")

@@ -12,7 +12,7 @@ import torch
 from sampler_cases import uneven
 
 import wellposed as wp
-from wellposed import shards
+from wellposed import generation, shards
 from wellposed.errors import StoreError
 from wellposed.rng import Stream
 from wellposed.store import RunFolder
@@ -48,6 +48,18 @@ def test_a_folder_holds_draws_that_can_be_read_again(tmp_path):
         assert torch.equal(again.x, first.x)
         assert again.trace.seconds.tolist() == first.trace.seconds.tolist()
         assert (again.status, again.evaluations) == (first.status, first.evaluations)
+
+
+@pytest.mark.parametrize("like", [torch.zeros(2), torch.zeros(2).numpy()])
+def test_draws_that_do_not_fit_into_memory_are_read_from_the_folder(tmp_path, monkeypatch, like):
+    prior, method = wp.Gaussian([0.0, 1.0], 0.5), wp.DDIM(5)
+    given = {"n": 3000, "start": 3 * like + 1}
+    whole = torch.as_tensor(wp.sample(prior, method, **given).x)
+    monkeypatch.setattr(generation, "HELD", 100)
+    for _ in range(2):  # made, and read back
+        found = wp.sample(prior, method, **given, out=tmp_path / "run")
+        assert len(found.x) == 3000
+        assert torch.equal(torch.cat(list(found.x)), whole)
 
 
 def test_another_request_is_not_overwritten(tmp_path):
