@@ -72,6 +72,9 @@ def test_a_payload_is_not_run(legacy, tmp_path):
     tree = {"input_blocks.0.0.weight": Payload(mark), "out.2.weight": torch.zeros(1)}
     torch.save(tree, path, _use_new_zipfile_serialization=not legacy)
     refused(lambda: convert(path, Untold()), "net.pt")
+    with pytest.raises(wp.WellposedError) as caught:
+        convert(path, Untold())
+    assert "False" not in str(caught.value)  # torch's advice to run what is in the file
     assert not mark.exists()
     torch.load(path, weights_only=False)
     assert mark.exists()  # it would have worked

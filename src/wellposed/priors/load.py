@@ -60,7 +60,7 @@ def load_prior(
     prior: NetworkPrior | ForeignPrior
     if path.is_file():
         prior = read_prior(path, half=half)
-    elif path.is_dir() and not half:
+    elif path.is_dir() and not half and _diffusers(path):
         prior = read_diffusers(path)
     else:
         raise FileError(
@@ -69,3 +69,7 @@ def load_prior(
             f"take one of {', '.join(shipped())}, or check the path",
         )
     return prior if shape is None else prior.at(shape)
+
+
+def _diffusers(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("config.json", "model_index.json", "unet"))

@@ -47,13 +47,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     except OSError as error:
         raise file_error(path, "read", error) from error
     except Exception as error:  # torch raises many kinds, of which none is ours
-        first = str(error).strip().split("\n")[0]
         raise FileError(
-            f"{path} cannot be opened: {first}",
+            f"{path} cannot be opened as weights: {_said(error)}",
             "only tensors are taken from a checkpoint, nothing in it is run",
             "save the state dict alone: torch.save(model.state_dict(), path)",
         ) from None
     return _tensors(path, tree, size)
+
+
+def _said(error: Exception) -> str:
+    """Return what torch says of a file, without its advice to run what is in it."""
+    lines = (line.strip() for line in str(error).splitlines())
+    told = (s for s in lines if s and "weights_only" not in s and "Weights only" not in s)
+    return next(told, type(error).__name__)
 
 
 def _check_archive(path: Path, size: int) -> None:
@@ -70,7 +76,11 @@ def _check_archive(path: Path, size: int) -> None:
     if any(e.compress_type != zipfile.ZIP_STORED for e in entries) or (
         sum(e.file_size for e in entries) > size
     ):
-        raise FileError(f"{path} is a compressed archive", "torch does not write such files")
+        raise FileError(
+            f"{path} is a compressed archive",
+            "torch does not write such files",
+            "give the file as torch.save wrote it",
+        )
 
 
 def _tensors(path: Path, tree: Any, size: int) -> dict[str, Tensor]:
@@ -80,7 +90,11 @@ def _tensors(path: Path, tree: Any, size: int) -> dict[str, Tensor]:
             break
         tree = tree[inner]
     if not _is_dict(tree) or not tree:
-        raise FileError(f"{path} holds no dictionary of weights")
+        raise FileError(
+            f"{path} holds no dictionary of weights",
+            "only tensors by their names can be turned into a prior",
+            "save the state dict alone: torch.save(model.state_dict(), path)",
+        )
     strange = [name for name, value in tree.items() if not _is_weight(name, value)]
     if strange:
         raise FileError(
