@@ -27,6 +27,7 @@ _REMEDIES = {
     errno.EPERM: "change the permissions, or choose another place",
     errno.EROFS: "choose a place that is not mounted read-only",
     errno.ENOENT: "check the path, and make the folder first",
+    errno.EEXIST: "choose another path: a file has this one",
     errno.ENOTDIR: "check the path: a part of it is a file",
     errno.EISDIR: "give the path of a file; this is a folder",
     errno.ENAMETOOLONG: "choose a shorter name",
@@ -88,6 +89,8 @@ def file_error(path: Path, verb: str, error: OSError) -> FileError:
     """
     what = error.strerror or str(error) or type(error).__name__
     remedy = _REMEDIES.get(error.errno or 0, "check the path, its permissions and the disk")
+    if verb == "read" and error.errno == errno.ENOENT:
+        remedy = "check the path"
     return FileError(f"{path} cannot be {verb}: {what}", remedy=remedy)
 
 

@@ -66,7 +66,11 @@ def load_tree(path: Path) -> Any:
             "restore it, or start the run again in a new folder",
         ) from None
     if "tree" not in metadata:
-        raise FileError(f"{path} holds no run data", "it was not written by this package")
+        raise FileError(
+            f"{path} holds no run data",
+            "it was not written by this package",
+            "give a file of a run folder",
+        )
     return decode(json.loads(metadata["tree"]), tensors)
 
 
@@ -141,19 +145,24 @@ class RunFolder:
         path = self.path / MANIFEST
         try:
             manifest = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise StoreError(
                 f"{self.path} is no run folder",
                 f"it has no {MANIFEST}",
                 "give the folder that a run printed",
             ) from None
         except (OSError, ValueError) as error:
-            raise StoreError(f"{path} cannot be read: {error}") from None
+            raise StoreError(
+                f"{path} cannot be read: {error}",
+                "without it nothing tells what was asked",
+                "restore it, or start the run again in a new folder",
+            ) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             raise StoreError(
                 f"{path} has schema {manifest.get('schema') if isinstance(manifest, dict) else '?'}"
                 f", expected {SCHEMA}",
                 "it was written by another version of wellposed",
+                "use that version, or start the run again in a new folder",
             )
         return manifest
 

@@ -1,6 +1,7 @@
 """Completing arrays of three modes, and separating frames as a tensor, from files to reports."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
 from wellposed.jobs.separate import separate
 from wellposed.report import page
 from wellposed.rng import Stream
+from wellposed.selection_tensor import RankCandidate, RankChoice
 from wellposed.store import load_tree, save_tree
 
 SIDES = (18, 16, 14)
@@ -89,6 +91,19 @@ def test_gaps_that_lie_together_are_told():
     missing[4:12, 6:12, -6:] = True
     (told,) = gathered(missing, [[], [5], []])
     assert "next to one along mode" in told
+
+
+def test_ranks_whose_fit_diverged_are_a_dash(tmp_path, monkeypatch):
+    cube(tmp_path)
+    tried = RankCandidate((2, 2, 2), 0.1), RankCandidate((3, 3, 3), math.inf)
+    monkeypatch.setattr(
+        "wellposed.jobs.cube_completion.choose_ranks", lambda *_: RankChoice(tried[0], tried)
+    )
+    job = CompleteCubeJob(str(tmp_path / "cube.npy"))
+    done = complete_cube(job, tmp_path / "run")
+    assert [t["error"] for t in done.summary["settings"]["tried"]] == [0.1, None]
+    assert "A dash: the fit diverged." in page(tmp_path / "run")
+    assert complete_cube(job, tmp_path / "run").summary == done.summary
 
 
 @pytest.mark.parametrize(

@@ -27,14 +27,24 @@ def calibrate(
 
     Parameters
     ----------
-    operator, noise, prior, method, budget
-        As for wellposed recover.
+    operator
+        denoise, inpaint:mask.png (white is seen), inpaint:0.7 (share missing), superresolve:4,
+        blur:gaussian:2, blur:motion:9:30, blur:kernel.npy, phase:4, onebit:0.4.
+    noise
+        gaussian:0.05 or laplace:0.05, where black is 0 and white is 1; none for onebit. Left out:
+        gaussian:0.05, and none for onebit.
+    prior
+        What pictures look like: photo, fashion, or a trained prior's file or folder.
+    method
+        How to draw.
     size
         Side of the signals in pixels; left out: the prior's own.
     repeats
         Number of trials, at least 20.
     draws
         Draws a trial, at least 4.
+    budget
+        Denoiser evaluations for each draw; left out: the method's own number.
     truths
         Pictures to take as signals (a folder or an array) instead of draws from the prior.
     out

@@ -155,7 +155,9 @@ def _from_array(path: Path, array: NDArray[Any], limits: Limits, scaled: bool) -
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
         raise FileError(
-            f"{path} holds an array of shape {list(array.shape)}, expected [H, W] or [H, W, 3]"
+            f"{path} holds an array of shape {list(array.shape)}, expected [H, W] or [H, W, 3]",
+            "it is neither a grey nor a colour picture",
+            "put the axes in this order, and give one picture at a time",
         )
     count = array.shape[0] * array.shape[1]
     if count > limits.pixels:
@@ -182,7 +184,7 @@ def _sound(path: Path, values: NDArray[np.float32], scaled: bool) -> NDArray[np.
         raise FileError(
             f"{path} has NaN or infinite pixels",
             "one such value spreads over the whole picture",
-            "mark missing pixels by a mask: --operator inpaint:mask.png",
+            "write any number there, and say what was seen by a mask: --operator inpaint:mask.png",
         )
     low, high = float(values.min()), float(values.max())
     if scaled and (low < -_FARTHEST or high > 1 + _FARTHEST):

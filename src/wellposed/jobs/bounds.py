@@ -13,6 +13,12 @@ def whole(name: str, value: int | None, low: int) -> None:
         raise InputError(f"{name} is {value}, expected a whole number >= {low}")
 
 
+def positive(name: str, value: float | None) -> None:
+    """Require None or a finite number > 0."""
+    if value is not None and not 0 < value < math.inf:
+        raise InputError(f"{name} is {value!r}, expected a finite number > 0")
+
+
 def between(name: str, value: float, low: float, high: float) -> None:
     """Require a finite number in a closed interval."""
     if not (low <= value <= high and math.isfinite(value)):

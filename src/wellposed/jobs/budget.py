@@ -99,9 +99,11 @@ def told(duration: float) -> str:
 
     Examples
     --------
-    >>> told(42), told(200), told(8000)
-    ('42 seconds', '3 minutes', '2.2 hours')
+    >>> told(0.2), told(42), told(200), told(8000)
+    ('a second', '42 seconds', '3 minutes', '2.2 hours')
     """
+    if duration < 1.5:
+        return "a second"
     if duration < 100:
-        return f"{max(1, round(duration))} seconds"
+        return f"{round(duration)} seconds"
     return f"{round(duration / 60)} minutes" if duration < 5400 else f"{duration / 3600:.1f} hours"

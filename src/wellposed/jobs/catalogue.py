@@ -21,6 +21,14 @@ FAMILIES = {
 }
 
 
+_PURPOSES = {  # and where a method is used
+    "lowrank": ("recovery by a low-rank prior", "wellposed complete, or wellposed separate"),
+    "bilinear": ("gains and signals at once", "use it from Python: wp.SelfCalibration"),
+    "samplers": ("draws without a measurement", "wellposed sample"),
+    "posterior": ("draws given a measurement", "wellposed recover"),
+}
+
+
 class Entry(NamedTuple):
     """A method, as the command line shows it."""
 
@@ -90,6 +98,9 @@ def method_named(name: str, family: str = "lowrank", **fields: Any) -> Any:
     known = {_plain(entry.name): entry for entry in methods(family)}
     entry = known.get(_plain(name))
     if entry is None:
+        elsewhere = _elsewhere(name, family)
+        if elsewhere is not None:
+            raise InputError(*elsewhere)
         close = difflib.get_close_matches(_plain(name), known, n=1, cutoff=0.4)
         hint = f"did you mean {known[close[0]].name}? " if close else ""
         raise InputError(
@@ -100,7 +111,11 @@ def method_named(name: str, family: str = "lowrank", **fields: Any) -> Any:
     given = {field: value for field, value in fields.items() if value is not None}
     strange = given.keys() - {f.name for f in dataclasses.fields(entry.cls)}
     if strange:
-        raise InputError(f"{entry.name} has no {', '.join(sorted(strange))}")
+        raise InputError(
+            f"{entry.name} has no {', '.join(sorted(strange))}",
+            f"its settings are {', '.join(f.name for f in dataclasses.fields(entry.cls))}",
+            "leave it out, or choose another method",
+        )
     try:
         return entry.cls(**given)
     except TypeError:
@@ -109,6 +124,16 @@ def method_named(name: str, family: str = "lowrank", **fields: Any) -> Any:
             f"it has no default for {', '.join(_required(entry.cls))}",
             "use it from Python, or choose another method",
         ) from None
+
+
+def _elsewhere(name: str, family: str) -> tuple[str, str, str] | None:
+    """Say what to do with the name of another family's method."""
+    for other, (purpose, remedy) in _PURPOSES.items():
+        for entry in methods(other) if other != family else ():
+            if _plain(entry.name) == _plain(name):
+                what = f"{entry.name} is no method of this command"
+                return what, f"it is for {purpose}", remedy
+    return None
 
 
 def _is_method(cls: type[Any]) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wellposed import generation
+from wellposed.checks import require
 from wellposed.draws import Draws
 from wellposed.errors import CapabilityError, InputError
 from wellposed.jobs.inputs import digests, fresh_folder
@@ -183,7 +185,17 @@ def carry_out(
         raise
     seconds = round(time.perf_counter() - clock, 2)
     folder.finish(summary["status"], resumable=False, seconds=seconds)
-    return Done(out, summary["status"], summary)
+    return Done(out, summary["status"], read_summary(out))
+
+
+def check_memory(draws: int, size: int, verb: str) -> None:
+    """Refuse more draws of ``size`` numbers than can be held: a job writes them into one file."""
+    require(
+        draws * size <= generation.HELD,
+        f"{draws:,} draws of {size:,} numbers do not fit into memory",
+        f"together they may have {generation.HELD:,}",
+        f"ask for fewer draws, or use {verb}(..., out=folder), which keeps them on disk",
+    )
 
 
 def write_report(folder: Path) -> Path:

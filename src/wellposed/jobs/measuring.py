@@ -125,6 +125,7 @@ def _magnitudes(
         raise InputError(
             f"the code has {frame[1]} x {frame[0]} pixels, expected multiples of {_stride(prior)}",
             "the prior needs such sides, and a margin would change the magnitudes",
+            "take another prior, or measure with a code of such sides",
         )
     model = _operator(operator, shape, 0)
     if tuple(model.shape_out) != values.shape:
@@ -132,6 +133,7 @@ def _magnitudes(
         raise InputError(
             f"there are {values.shape[2]} x {values.shape[1]} magnitudes, expected {wide} x {high}",
             f"that is {operator.numbers[0]:g} times as many as the code has pixels",
+            "give the factor that was measured with: --operator phase:FACTOR:code.npy",
         )
     law = _noise(operator, noise, math.sqrt(3) if grey and len(values) == 3 else 1.0)
     problem = Problem(2 * torch.from_numpy(values), model, law, as_numpy=False)
@@ -171,7 +173,9 @@ def _channels(picture: Picture, prior: Any) -> tuple[NDArray[np.float32], bool]:
     count = prior.shape[0] if len(prior.shape) == 3 else 0
     if count not in (1, 3):
         raise CapabilityError(
-            f"the prior is for signals {list(prior.shape)}, expected pictures [1 or 3, H, W]"
+            f"the prior is for signals {list(prior.shape)}, expected pictures [1 or 3, H, W]",
+            "a picture is recovered",
+            "--prior photo or fashion; other signals from Python: wp.recover(problem, prior)",
         )
     if picture.grey:
         return np.repeat(picture.values[None], count, 0), True
@@ -208,12 +212,13 @@ def _padded(shape: Shape, factor: int, prior: Any) -> Shape:
 
 
 def _cropped(values: NDArray[np.float32], unit: int, size: int | None) -> NDArray[np.float32]:
-    sides = [min(n, size or n) // unit * unit for n in values.shape[1:]]
+    asked = [min(n, size or n) for n in values.shape[1:]]
+    sides = [n // unit * unit for n in asked]
     if min(sides) == 0:
         raise InputError(
-            f"the picture has {values.shape[2]} x {values.shape[1]} pixels, expected at least "
-            f"{unit} x {unit}",
+            f"{asked[1]} x {asked[0]} pixels are to be measured, expected at least {unit} x {unit}",
             "the prior and the forward model need sides that are multiples of it",
+            "take a larger picture, or a larger --size",
         )
     top, left = ((n - s) // 2 for n, s in zip(values.shape[1:], sides, strict=True))
     return np.ascontiguousarray(values[:, top : top + sides[0], left : left + sides[1]])
@@ -228,8 +233,7 @@ def _operator(spec: OperatorSpec, shape: Shape, seed: int) -> Operator:
         case "motion":
             return operators.Blur(operators.motion_kernel(*spec.numbers), shape)
         case "kernel":
-            kernel = torch.from_numpy(read_picture(str(spec.path)).values)
-            return operators.Blur(kernel / kernel.sum(), shape)
+            return operators.Blur(_kernel(str(spec.path)), shape)
         case "phase":
             known = code(shape, seed) if spec.path is None else _code(spec.path, shape[1:])
             return operators.PhaseRetrieval(known, spec.numbers[0], shape, offset=1.0)
@@ -239,6 +243,19 @@ def _operator(spec: OperatorSpec, shape: Shape, seed: int) -> Operator:
             u = Stream(seed).uniform(shape[1:], "missing pixels")
             return _seen(u >= spec.numbers[0], shape)
     return operators.Identity(shape)
+
+
+def _kernel(path: str) -> Tensor:
+    """Read a kernel, and make its numbers add up to one."""
+    kernel = torch.from_numpy(read_picture(path).values)
+    total = float(kernel.sum())
+    if not total > 1e-3 * float(kernel.abs().sum()):
+        raise InputError(
+            f"the numbers of {path} add up to {total:g}, expected more than 0",
+            "a blur keeps the brightness, so its kernel is divided by their sum",
+            "give the kernel as it spreads a bright point",
+        )
+    return kernel / total
 
 
 def code(shape: Shape, seed: int) -> Tensor:
@@ -254,6 +271,7 @@ def _code(path: str, frame: tuple[int, ...]) -> Tensor:
         raise InputError(
             f"the code has shape {list(found.shape)}, expected {list(frame)}",
             "there is one number for each pixel, the same for all colours",
+            "give a code of the picture's size; with --simulate, --size crops the picture",
         )
     return found
 
@@ -265,7 +283,9 @@ def _mask(path: str | None, frame: tuple[int, ...]) -> Tensor:
     if tuple(seen.shape) != tuple(frame):
         raise InputError(
             f"the mask has {seen.shape[1]} x {seen.shape[0]} pixels, the picture "
-            f"{frame[1]} x {frame[0]}"
+            f"{frame[1]} x {frame[0]}",
+            "it tells of each pixel whether it is seen",
+            "give a mask of the picture's size; with --simulate, of what is left of it",
         )
     if not bool(seen.any()):
         raise InputError(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from wellposed.jobs.bounds import whole
 from wellposed.jobs.specs import parse_noise, parse_operator
+
+_SHIPPED = Path(__file__).parents[1] / "data" / "priors"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,6 @@ class RecoverJob:
 
     kind: ClassVar[str] = "recover"
     subject: ClassVar[str | None] = "file"
-    inputs: ClassVar[tuple[str, ...]] = ("file", "operator_file")
 
     def __post_init__(self) -> None:
         parse_operator(self.operator)
@@ -78,6 +80,11 @@ class RecoverJob:
     def operator_file(self) -> str | None:
         """Path of the file that the operator names, else None."""
         return parse_operator(self.operator).path
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The picture, the operator's file, and the prior's unless it is a name."""
+        return ("file", "operator_file", *prior_input(self.prior))
 
 
 @dataclass(frozen=True)
@@ -121,7 +128,6 @@ class CalibrateJob:
 
     kind: ClassVar[str] = "calibrate"
     subject: ClassVar[str | None] = None
-    inputs: ClassVar[tuple[str, ...]] = ("truths", "operator_file")
 
     def __post_init__(self) -> None:
         parse_operator(self.operator)
@@ -135,6 +141,23 @@ class CalibrateJob:
     def operator_file(self) -> str | None:
         """Path of the file that the operator names, else None."""
         return parse_operator(self.operator).path
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The pictures, the operator's file, and the prior's unless it is a name."""
+        return ("truths", "operator_file", *prior_input(self.prior))
+
+
+def prior_input(prior: str) -> tuple[str, ...]:
+    """Return ("prior",) where it is a file or folder, and not the name of one of ours.
+
+    Examples
+    --------
+    >>> prior_input("photo"), prior_input(".")
+    ((), ('prior',))
+    """
+    named = (_SHIPPED / f"{prior}.safetensors").is_file()
+    return ("prior",) if not named and Path(prior).exists() else ()
 
 
 def _sampling(draws: int, budget: int | None, seed: int) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from wellposed.errors import InputError, StoreError
-from wellposed.jobs.bounds import between, whole
-from wellposed.jobs.pictures import CalibrateJob, RecoverJob
+from wellposed.jobs.bounds import between, positive, whole
+from wellposed.jobs.pictures import CalibrateJob, RecoverJob, prior_input
 
 Layout = Literal["auto", "triplets", "wide"]
 Layering = Literal["matrix", "tensor", "unrolled", "unrolled-matrix"]
@@ -197,8 +196,7 @@ class SeparateJob:
                 "a matrix has one rank",
                 "take --method tensor, or --rank",
             )
-        if self.threshold is not None and not self.threshold > 0:
-            raise InputError(f"threshold is {self.threshold!r}, expected a number > 0")
+        positive("threshold", self.threshold)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -324,9 +322,7 @@ class TrainJob:
         whole("holdout", self.holdout, 2)
         whole("seed", self.seed, 0)
         for name in ("minutes", "rate", "level_std", "sigma_data"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name} is {value!r}, expected a finite number > 0")
+            positive(name, getattr(self, name))
         between("level_mean", self.level_mean, -20, 20)
 
 
@@ -382,7 +378,7 @@ class SampleJob:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The file or folder of the prior, unless it is a name."""
-        return ("prior",) if Path(self.prior).exists() else ()
+        return prior_input(self.prior)
 
 
 Job = (

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wellposed.checks import as_tensor, require
+from wellposed.checks import as_tensor
 from wellposed.evaluation.images import psnr, ssim
-from wellposed.generation import HELD
 from wellposed.io import Picture, write_arrays, write_picture
 from wellposed.jobs import budget
-from wellposed.jobs.folder import Bench, Done, Limits, carry_out
+from wellposed.jobs.folder import Bench, Done, Limits, carry_out, check_memory
 from wellposed.jobs.measuring import Measurement, measured, simulated
 from wellposed.jobs.pictures import RecoverJob
 from wellposed.jobs.specs import parse_noise, parse_operator
@@ -42,13 +41,7 @@ def restore(
         found = simulated(picture, *words, prior, job.seed, job.size)
     else:
         found = measured(picture, *words, prior)
-    size = math.prod(found.prior.shape)
-    require(
-        job.draws * size <= HELD,
-        f"{job.draws} draws of {size:,} numbers do not fit into memory",
-        f"together they may have {HELD:,}",
-        "ask for fewer draws, or use wp.recover(..., out=folder), which keeps them on disk",
-    )
+    check_memory(job.draws, math.prod(found.prior.shape), "wp.recover")
     method = budget.named(job.method, job.budget)
     count = budget.evaluations(method, found.problem, found.prior)  # or say that it cannot
     limits = Limits(0, 0.0, job.seed, progress, checkpoint_seconds)

@@ -22,7 +22,7 @@ from wellposed.defaults import default_method
 from wellposed.draws import Draws, View
 from wellposed.files import atomic_write
 from wellposed.jobs.catalogue import method_named
-from wellposed.jobs.folder import Bench, Done, Limits, carry_out
+from wellposed.jobs.folder import Bench, Done, Limits, carry_out, check_memory
 from wellposed.jobs.grids import is_image, write_grid
 from wellposed.jobs.requests import SampleJob
 from wellposed.priors.checkpoint import read_card
@@ -77,6 +77,7 @@ def sample(
     """
     prior = _loaded(job)
     sampler = _sampler(job, prior)
+    check_memory(job.n, math.prod(prior.shape), "wp.sample")
     limits = Limits(1, 1.0, job.seed, progress, checkpoint_seconds)
     return carry_out(job, out, limits, lambda bench: _work(bench, job, prior, sampler))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,17 +15,17 @@ SUMMARY = "summary.json"
 
 
 def write_summary(folder: Path, summary: Mapping[str, Any]) -> None:
-    """Write the summary of a job.
+    """Write the summary of a job; numbers that are not finite become null.
 
     Examples
     --------
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
-    >>> write_summary(folder, {"status": "converged"})
+    >>> write_summary(folder, {"status": "converged", "errors": [0.5, math.inf]})
     >>> read_summary(folder)
-    {'status': 'converged'}
+    {'status': 'converged', 'errors': [0.5, None]}
     """
-    text = json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(_plain(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_text(folder / SUMMARY, text)
 
 
@@ -45,6 +46,14 @@ def read_summary(folder: Path) -> dict[str, Any]:
             "it is missing or damaged",
             f"make it again from the stages: wellposed resume {folder}",
         ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_text(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from wellposed.evaluation.calibration import Calibration, judge
@@ -15,6 +16,8 @@ PART = 4  # trials between two files
 
 def tested(bench: Bench, setting: Setting, count: int) -> dict[str, Any]:
     """Make trials, or read back those that were made, and judge them."""
+    # once, since each part would draw those of all parts before it again
+    setting = replace(setting, truths=bench.once("signals", lambda: setting.signals(count)))
     parts: list[Trials] = []
     with Progress(count, shown=bench.limits.progress, label="calibrate") as bar:
         for first in range(0, count, PART):

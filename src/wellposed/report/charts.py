@@ -105,6 +105,7 @@ def profiles(name: str, columns: Floats) -> str:
 
 def candidates(name: str, tried: Sequence[Mapping[str, Any]], rank: int) -> str:
     """Draw the best validation error of each rank, with and without offsets."""
+    tried = [t for t in tried if t["error"] is not None]  # those that did not diverge
 
     def draw(axes: Axes) -> None:
         for biases, colour, told in ((True, ACCENT, "with offsets"), (False, SECOND, "without")):

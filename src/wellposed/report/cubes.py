@@ -155,5 +155,7 @@ def _tried(summary: Mapping[str, Any]) -> list[Section]:
         "error on it falls; then each mode goes up while it pays, and down while it costs nothing."
     )
     note = "" if len(tried) <= LISTED else f"The last {LISTED} of {len(tried)} candidates."
-    table = Table(["Ranks", "RMSE on held-out cells"], rows, strong, note=note)
+    if any(t["error"] is None for t in tried[-LISTED:]):
+        note += " A dash: the fit diverged."
+    table = Table(["Ranks", "RMSE on held-out cells"], rows, strong, note=note.strip())
     return [Section("How the ranks were chosen", text, table)]

@@ -113,14 +113,16 @@ def tone_of(status: str) -> Tone:
     return "bad" if status == Status.DIVERGED.value else "warn"
 
 
-def number(value: float, digits: int = 4) -> str:
-    """Write a number for people: few digits, thousands apart, a true minus sign.
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number for people: few digits, thousands apart, a true minus sign; None is a dash.
 
     Examples
     --------
-    >>> number(1234567), number(0.0123456), number(-3.14159), number(2.5e-9)
-    ('1,234,567', '0.01235', '\u22123.142', '2.5e\u22129')
+    >>> number(1234567), number(0.0123456), number(-3.14159), number(2.5e-9), number(None)
+    ('1,234,567', '0.01235', '\u22123.142', '2.5e\u22129', '\u2013')
     """
+    if value is None:
+        return "\u2013"
     if float(value).is_integer() and abs(value) < 1e15:
         told = f"{int(value):,}"
     elif abs(value) >= 10**digits:

@@ -108,7 +108,7 @@ def tiles(summary: Mapping[str, Any]) -> list[Tile]:
         found.append(Tile("Standard deviation", number(spread["std"], 2), note))
     if scores is not None:
         note = f"a single draw: {scores['psnr_draw']:.1f} dB"
-        found.append(Tile("Error of the mean", f"{scores['psnr_mean']:.1f} dB", note))
+        found.append(Tile("PSNR of the mean", f"{scores['psnr_mean']:.1f} dB", note))
         expected = percent(scores["inside_expected"])
         found.append(Tile("Truth inside", percent(scores["inside"]), f"{expected} if exact"))
     fit = summary["fit"]
@@ -175,8 +175,9 @@ def _scores(scores: Mapping[str, Any]) -> Section:
     rows = [["Mean of the draws", *told("mean")], ["A single draw, on average", *told("draw")]]
     inside, expected = percent(scores["inside"]), percent(scores["inside_expected"])
     text = (
-        "The measurement was simulated, so the truth is known. A draw has about twice the error of "
-        "the mean (3 dB), and looks more like a photograph: both are as they should be. "
+        "The measurement was simulated, so the truth is known. If the draws are exact, one of them "
+        "has twice the squared error of their posterior mean (3 dB less), and looks more like a "
+        "photograph. "
         f"The 90 % intervals of the draws hold {inside} of the true values; for exact draws of "
         f"this number it would be about {expected} on average over pictures."
     )
@@ -218,7 +219,7 @@ def _mixing(summary: Mapping[str, Any]) -> Section:
     kind = "ends of independent chains" if settings["independent"] else "one interacting population"
     text = f"The draws are the {kind}. "
     rows = [
-        [m["name"].replace("_", " "), *(_told(m[key]) for key in ("r_hat", "ess", "mcse"))]
+        [m["name"].replace("_", " "), *(number(m[key], 3) for key in ("r_hat", "ess", "mcse"))]
         for m in summary["mixing"]
     ]
     if not rows:
@@ -231,10 +232,6 @@ def _mixing(summary: Mapping[str, Any]) -> Section:
     )
     table = Table(["Number of the picture", "R-hat", "Effective draws", "Standard error"], rows)
     return Section("How the chains did", text, table, facts=facts)
-
-
-def _told(value: float | None) -> str:
-    return "–" if value is None else number(value, 3)
 
 
 def _grey(values: NDArray[Any]) -> NDArray[Any]:
