@@ -26,6 +26,7 @@ from wellposed.checks import as_indices, require, whole
 from wellposed.errors import InputError
 from wellposed.linalg import ImplicitMatrix
 from wellposed.operators.base import MatrixOperator, Misfit
+from wellposed.operators.masked import MaskedCells
 
 # Torch announces on first use that its CSR tensors may still change; the tests cover our use.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -311,33 +312,8 @@ class TransposedSparse:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedEntries(MatrixOperator):
+class MaskedEntries(MaskedCells, MatrixOperator):
     """Observed cells of a small matrix as a dense 0/1 mask; measurements are [n1, n2]."""
-
-    mask: Tensor  # [n1, n2], 0 or 1, in the dtype of the measurements
-
-    @property
-    def shape_in(self) -> tuple[int, ...]:  # type: ignore[override]
-        """(n1, n2)."""
-        return tuple(self.mask.shape)
-
-    @property
-    def shape_out(self) -> tuple[int, ...]:  # type: ignore[override]
-        """(n1, n2)."""
-        return tuple(self.mask.shape)
-
-    @cached_property
-    def gain(self) -> float:
-        """Share of observed cells."""
-        return float(self.mask.mean())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Set unobserved cells to zero."""
-        return x * self.mask
-
-    def backward(self, y: Tensor) -> Tensor:
-        """Set unobserved cells to zero."""
-        return y * self.mask
 
     def on_factors(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the masked product L R^T."""

@@ -42,6 +42,7 @@ from wellposed.multilinear import (
     unfold,
 )
 from wellposed.operators.entries import SortedEntries, build_pattern
+from wellposed.operators.masked import MaskedCells
 from wellposed.operators.tensor import DenseTensorProducts, TensorOperator
 
 DENSE_CELLS = 8_000_000  # above this a dense mask takes too much memory
@@ -320,33 +321,8 @@ class FibreEntries(TensorOperator):
 
 
 @dataclass(frozen=True, eq=False)
-class MaskedTensor(DenseTensorProducts):
+class MaskedTensor(MaskedCells, DenseTensorProducts):
     """Observed cells of a small tensor as a dense 0/1 mask; measurements are a tensor."""
-
-    mask: Tensor  # [n_1, ..., n_N], 0 or 1, in the dtype of the measurements
-
-    @property
-    def shape_in(self) -> tuple[int, ...]:  # type: ignore[override]
-        """(n_1, ..., n_N)."""
-        return tuple(self.mask.shape)
-
-    @property
-    def shape_out(self) -> tuple[int, ...]:  # type: ignore[override]
-        """(n_1, ..., n_N)."""
-        return tuple(self.mask.shape)
-
-    @cached_property
-    def gain(self) -> float:
-        """Share of observed cells."""
-        return float(self.mask.mean())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Set unobserved cells to zero."""
-        return x * self.mask
-
-    def backward(self, y: Tensor) -> Tensor:
-        """Set unobserved cells to zero."""
-        return y * self.mask
 
     def residual(self, tucker: Tucker, y: Tensor, still: Collection[int] = ()) -> Tensor:
         """Subtract; y is zero outside the mask."""
