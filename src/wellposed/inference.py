@@ -14,11 +14,11 @@ import torch
 
 from wellposed.checks import require, whole, within
 from wellposed.defaults import default_method
-from wellposed.errors import CapabilityError, StoreError
+from wellposed.errors import CapabilityError
 from wellposed.generation import Callback, Request
 from wellposed.problem import Problem
 from wellposed.sampling import answer
-from wellposed.store import RunFolder, load_tree
+from wellposed.store import RunFolder
 from wellposed.task import Method
 from wellposed.uncertainty import Posterior
 
@@ -86,14 +86,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Posterior:
         The folder is no run, or what was asked could not be stored (a user's function).
     """
     store = RunFolder(Path(folder))
-    path = store.path / "problem.safetensors"
-    if not path.exists():
-        raise StoreError(
-            f"{folder} does not hold its problem",
-            store.manifest().get("unstored", "the file was removed"),
-            "call wp.recover again with the same arguments and out=",
-        )
-    request: Request = load_tree(path)
+    request: Request = store.request("problem", "wp.recover")
     return _answer(request, store, None, progress=progress)
 
 

@@ -213,15 +213,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Any:
         The folder is no run, or its problem could not be stored (a user's function).
     """
     store = RunFolder(Path(folder))
-    path = store.path / "problem.safetensors"
-    if not path.exists():
-        manifest = store.manifest()
-        raise StoreError(
-            f"{folder} does not hold its problem",
-            manifest.get("unstored", "the file was removed"),
-            "call wp.recover again with the same arguments and out=",
-        )
-    request: Request = load_tree(path)
+    request: Request = store.request("problem", "wp.recover")
     result: Recovery = recover(
         request.problem, request.prior, request.method, steps=request.steps, tol=request.tol,
         seed=request.seed, out=folder, progress=progress,

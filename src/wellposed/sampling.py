@@ -119,14 +119,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Draws:
         The folder is no run, or its prior could not be stored (a user's function).
     """
     store = RunFolder(Path(folder))
-    path = store.path / "problem.safetensors"
-    if not path.exists():
-        raise StoreError(
-            f"{folder} does not hold its prior",
-            store.manifest().get("unstored", "the file was removed"),
-            "call wp.sample again with the same arguments and out=",
-        )
-    request: Request = load_tree(path)
+    request: Request = store.request("prior", "wp.sample")
     return _given(answer(request, store, progress=progress), request, store)
 
 

@@ -166,6 +166,28 @@ class RunFolder:
             )
         return manifest
 
+    def request(self, what: str, verb: str) -> Any:
+        """Read back what was asked of a run.
+
+        Parameters
+        ----------
+        what, verb
+            What may be missing, and the call that gives it again, for the error.
+
+        Raises
+        ------
+        StoreError
+            It could not be stored (a user's function), or was removed.
+        """
+        path = self.path / "problem.safetensors"
+        if not path.exists():
+            raise StoreError(
+                f"{self.path} does not hold its {what}",
+                self.manifest().get("unstored", "the file was removed"),
+                f"call {verb} again with the same arguments and out=",
+            )
+        return load_tree(path)
+
     def due(self) -> bool:
         """Whether a checkpoint is due."""
         return time.monotonic() - self.saved >= self.seconds
