@@ -46,15 +46,8 @@ def demo(
     out
         The folder; None makes the next numbered one under ``runs/``. The jobs have folders
         of their own in it.
-    progress
-        Show a progress bar.
-    checkpoint_seconds
-        Time between checkpoints of a fit, >= 0.
-
-    Returns
-    -------
-    Done
-        Folder, status and figures.
+    progress, checkpoint_seconds
+        As for ``jobs.complete``.
 
     Raises
     ------

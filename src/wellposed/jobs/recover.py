@@ -36,13 +36,8 @@ def recover(
     ----------
     job
         What to do.
-    out
-        The folder; None makes the next numbered one under ``runs/``. The same job in the same
-        folder goes on where it stopped.
-    progress
-        Show a progress bar.
-    checkpoint_seconds
-        Time between checkpoints, >= 0.
+    out, progress, checkpoint_seconds
+        As for ``jobs.complete``.
     announce
         Told, before the work begins, what it will take.
 

@@ -37,18 +37,8 @@ def separate(
     ----------
     job
         What to do.
-    out
-        The folder; None makes the next numbered one under ``runs/``. The same job in the same
-        folder goes on where it stopped.
-    progress
-        Show a progress bar.
-    checkpoint_seconds
-        Time between checkpoints of a fit, >= 0.
-
-    Returns
-    -------
-    Done
-        Folder, status and figures.
+    out, progress, checkpoint_seconds
+        As for ``jobs.complete``.
 
     Raises
     ------
