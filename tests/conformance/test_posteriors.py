@@ -4,24 +4,30 @@ A method takes part by a line in ``CASES``; a test sees to it that all have one.
 """
 
 import dataclasses
-import importlib
-import inspect
 import math
-import pkgutil
 
 import pytest
 import torch
+from chain_cases import (
+    BLOCK,
+    CALLS,
+    COUNTING,
+    MIXTURE,
+    SHAPE,
+    check_a_step_is_pure,
+    check_the_file_opens_as_it_should,
+    installed,
+    numbers,
+    wiener,
+)
 
 import wellposed as wp
 from wellposed import errors, generation, posterior, shards
 from wellposed.posterior import AngleODE, ChainOU
-from wellposed.priors import Denoiser, Gaussian, GaussianMixture
+from wellposed.priors import Denoiser, Gaussian
 from wellposed.rng import Stream
-from wellposed.samplers.blocks import block_size
 from wellposed.task import Method, Task
 
-SHAPE = (4, 8)
-BLOCK = block_size(SHAPE)
 STEPS = 12
 
 CASES = {
@@ -44,17 +50,9 @@ METHODS = [method for group in CASES.values() for method in group]
 every_method = pytest.mark.parametrize("method", METHODS, ids=str)
 
 
-def numbers(*shape, key="numbers"):
-    return Stream(21).normal(shape, key)
-
-
-def wiener(z, sigma):
-    return z / (1 + sigma.reshape(-1, 1, 1) ** 2)
-
-
 PRIORS = {
     "gaussian": Gaussian(numbers(*SHAPE), 0.5),
-    "mixture": GaussianMixture([0.4, 0.6], numbers(2, *SHAPE), 0.3),
+    "mixture": MIXTURE,
     "network": Denoiser(wiener, SHAPE, sigma_min=0.01, sigma_max=200.0),
 }
 
@@ -110,14 +108,6 @@ def begin(method):
     return plan, method.init(plan, Stream(4))
 
 
-def same(a, b):
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, tuple):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    return a == b or (a != a and b != b)
-
-
 def independent(method):
     return not hasattr(method, "population")
 
@@ -125,15 +115,9 @@ def independent(method):
 # ---------------------------------------------------------------- protocol
 
 
-def installed():
-    for item in pkgutil.iter_modules(posterior.__path__, f"{posterior.__name__}."):
-        for name, cls in inspect.getmembers(importlib.import_module(item.name), inspect.isclass):
-            if cls.__module__ == item.name and hasattr(cls, "prepare") and hasattr(cls, "read"):
-                yield name, cls
-
-
 def test_every_method_takes_part_and_has_a_public_name():
-    found = {name: cls for name, cls in installed() if dataclasses.is_dataclass(cls)}
+    classes = installed(posterior, "read")
+    found = {name: cls for name, cls in classes.items() if dataclasses.is_dataclass(cls)}
     assert set(found) == set(CASES)
     assert all(getattr(wp, name) is cls for name, cls in found.items())
 
@@ -146,38 +130,18 @@ def test_a_method_is_a_frozen_dataclass_with_the_four_functions(method):
     assert isinstance(type(method)(), Method)  # every field has a default
     assert method.reference
     assert method.needs
-    text = importlib.import_module(type(method).__module__).__doc__
-    for heading in ("Source ", "Update ", "Cost ", "Guarantee ", "Fails "):
-        assert f"\n{heading}" in text
+    check_the_file_opens_as_it_should(method)
 
 
 @every_method
 def test_a_step_leaves_the_old_state_alone_and_can_be_made_twice(method):
-    plan, state = begin(method)
-    state = method.step(plan, state)
-    kept = [x.clone() if isinstance(x, torch.Tensor) else x for x in state]
-    first, second = method.step(plan, state), method.step(plan, state)
-    assert same(tuple(state), tuple(kept))
-    assert same(first, second)
-
-
-class Counting(GaussianMixture):
-    """Counts evaluations."""
-
-    def denoise(self, z, sigma):
-        CALLS.append(sigma)
-        return super().denoise(z, sigma)
-
-
-CALLS = []
+    check_a_step_is_pure(method, begin)
 
 
 @every_method
 def test_evaluations_are_those_that_are_made(method):
     CALLS.clear()
-    mixture = PRIORS["mixture"]
-    counting = Counting(mixture.weights, mixture.means, mixture.covariances)
-    assert draw(method, counting).evaluations.denoiser == len(CALLS) > 0
+    assert draw(method, COUNTING).evaluations.denoiser == len(CALLS) > 0
 
 
 # ---------------------------------------------------------------- promises of the driver

@@ -4,12 +4,22 @@ A sampler takes part by a line in ``CASES``; a test sees to it that all have one
 """
 
 import dataclasses
-import importlib
-import inspect
-import pkgutil
 
 import pytest
 import torch
+from chain_cases import (
+    BLOCK,
+    CALLS,
+    COUNTING,
+    MIXTURE,
+    SHAPE,
+    check_a_step_is_pure,
+    check_the_file_opens_as_it_should,
+    installed,
+    numbers,
+    same,
+    wiener,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,13 +28,10 @@ from wellposed import samplers
 from wellposed.priors import Denoiser, Empirical, Gaussian, GaussianMixture
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.rng import Stream
-from wellposed.samplers.blocks import block_size
 from wellposed.schedules.grids import log_uniform
 from wellposed.store import load_tree, save_tree
 from wellposed.task import Method, Task
 
-SHAPE = (4, 8)
-BLOCK = block_size(SHAPE)
 STEPS = 20  # the theory schedule needs 17
 
 CASES = {
@@ -51,20 +58,12 @@ DETERMINISTIC = (
 ENCODERS = (wp.DDIM(STEPS), wp.Heun(STEPS), wp.DPMSolverPP2M(STEPS))
 
 
-def numbers(*shape, key="numbers"):
-    return Stream(21).normal(shape, key)
-
-
-def wiener(z, sigma):
-    return z / (1 + sigma.reshape(-1, 1, 1) ** 2)
-
-
 PRIORS = {
     "gaussian": Gaussian(numbers(*SHAPE), 0.5),
     "dense gaussian": Gaussian(
         numbers(*SHAPE), torch.cov(numbers(32, 80, key="cov")) + 0.1 * torch.eye(32)
     ),
-    "mixture": GaussianMixture([0.4, 0.6], numbers(2, *SHAPE), 0.3),
+    "mixture": MIXTURE,
     "empirical": Empirical(numbers(10, *SHAPE)),
     "network": Denoiser(wiener, SHAPE, sigma_min=0.01, sigma_max=200.0),
 }
@@ -95,25 +94,11 @@ def begin(method, prior=PRIORS["mixture"]):
     return plan, method.init(plan, Stream(4))
 
 
-def same(a, b):
-    return len(a) == len(b) and all(
-        torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y
-        for x, y in zip(a, b, strict=True)
-    )
-
-
 # ---------------------------------------------------------------- protocol
 
 
-def installed():
-    for item in pkgutil.iter_modules(samplers.__path__, f"{samplers.__name__}."):
-        for name, cls in inspect.getmembers(importlib.import_module(item.name), inspect.isclass):
-            if cls.__module__ == item.name and hasattr(cls, "evaluations_per_step"):
-                yield name, cls
-
-
 def test_every_sampler_takes_part_and_has_a_public_name():
-    found = dict(installed())
+    found = installed(samplers, "evaluations_per_step")
     assert set(found) == set(CASES)
     assert all(getattr(wp, name) is cls for name, cls in found.items())
 
@@ -134,9 +119,7 @@ def test_a_method_is_a_frozen_dataclass_with_the_four_functions(method):
 
 @every_method
 def test_the_file_of_a_method_opens_with_what_a_reader_needs(method):
-    text = importlib.import_module(type(method).__module__).__doc__
-    for heading in ("Source ", "Update ", "Cost ", "Guarantee ", "Fails "):
-        assert f"\n{heading}" in text
+    check_the_file_opens_as_it_should(method)
 
 
 @every_method
@@ -151,41 +134,18 @@ def test_plans_are_repeatable_and_states_are_named_tuples(method):
 
 @every_method
 def test_a_step_leaves_the_old_state_alone_and_can_be_made_twice(method):
-    plan, state = begin(method)
-    state = method.step(plan, state)
-    kept = [x.clone() if isinstance(x, torch.Tensor) else x for x in state]
-    first, second = method.step(plan, state), method.step(plan, state)
-    assert same(state, kept)
-    assert same(first, second)
-    assert not same(first, state)
-
-
-class Counting(GaussianMixture):
-    """Counts evaluations."""
-
-    def denoise(self, z, sigma):
-        CALLS.append(sigma)
-        return super().denoise(z, sigma)
-
-    def score(self, z, sigma):
-        CALLS.append(sigma)
-        return super().score(z, sigma)
-
-
-CALLS = []
+    check_a_step_is_pure(method, begin)
 
 
 @every_method
 def test_evaluations_are_those_that_are_made(method):
     CALLS.clear()
-    mixture = PRIORS["mixture"]
-    counting = Counting(mixture.weights, mixture.means, mixture.covariances)
-    draws = draw(method, counting)
+    draws = draw(method, COUNTING)
     extra = 1 if isinstance(method, wp.MALA) else 0  # at the start
     assert draws.evaluations == len(CALLS) == method.evaluations_per_step * STEPS + extra
     if not isinstance(method, LANGEVIN):
         CALLS.clear()
-        closed = draw(method, counting, sigmas=[*grid(method)[:-1].tolist(), 0.0])
+        closed = draw(method, COUNTING, sigmas=[*grid(method)[:-1].tolist(), 0.0])
         assert closed.evaluations == len(CALLS)
 
 
