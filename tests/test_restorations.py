@@ -34,14 +34,16 @@ def test_the_tasks_measure_what_they_say():
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("name", ["DPnP-DDIM", "DPS", "LGD-MC"])
 def test_many_pictures_at_once_are_each_recovered_from_their_own_measurement(number, name):
-    work, method = table.tasks(SHAPE)[number], table.settings(24)[name][1]
+    work = table.tasks(SHAPE)[number]
+    method = table.settings(work, 24)[name][1]
     both = measure(work.operator, work.noise, IMAGES, 0)
     alone = Together(work.noise, both.ys[:1])
     x = draw(PRIOR, work.operator, both, method, 0).x
     swapped = Together(work.noise, both.ys[[0, 2, 1]])
     other = draw(PRIOR, work.operator, swapped, method, 0).x
     # noise and steps belong to places in the block, data to measurements
-    assert torch.allclose(x[0], other[0], atol=5e-3)  # eta_min looks at all of them
+    # but for eta_min and the length of the search's steps, which look at all of them
+    assert torch.allclose(x[0], other[0], atol=1e-2)
     assert not torch.allclose(x[1], other[1], atol=5e-2)
     single = wp.Problem(alone.ys[0], work.operator, work.noise)
     assert torch.allclose(

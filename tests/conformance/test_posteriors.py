@@ -256,7 +256,7 @@ FIELDS = {
     "particles": (1, 2.5), "ess": (0.0, 1.0), "start_steps": (0,),
     "proximal": ("gibbs",), "zeta": (-0.1, float("nan")), "grid": ("cosine", 3),
     "unit": (0.0, -1.0), "n": (0, 1.5), "scale": (-1.0, float("inf")), "temperature": (0.0, -1.0),
-    "weight": ("root", 2), "moves": (0, 2.5), "tail": (-1, STEPS, 1.5),
+    "weight": ("root", 2), "moves": (0, 2.5), "search": (-1, 0.5), "tail": (-1, STEPS, 1.5),
 }  # fmt: skip
 
 

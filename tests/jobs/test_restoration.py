@@ -9,7 +9,7 @@ import torch
 import wellposed as wp
 from wellposed.cli import main
 from wellposed.io import read_picture, write_picture
-from wellposed.jobs import calibrate, verdicts
+from wellposed.jobs import budget, calibrate, verdicts
 from wellposed.jobs.again import resume
 from wellposed.priors.network import NetworkPrior
 from wellposed.rng import Stream
@@ -139,6 +139,17 @@ def test_measured_magnitudes_are_recovered_with_the_code_that_a_simulation_left(
     assert main(words_) == 0
     first, second = (np.load(f / "recovered.npz")["draws"] for f in (made, again))
     np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_half_of_a_budget_is_for_the_search_where_the_operator_is_not_linear():
+    frame, law = (1, 4, 4), wp.noise.Gaussian(0.1)
+    phase = wp.operators.PhaseRetrieval(torch.ones(4, 4), 4.0, frame)
+    prior = wp.Gaussian(torch.zeros(frame), 1.0)
+    for look, search in ((phase, 80), (wp.operators.Identity(frame), 0)):
+        problem = wp.Problem(torch.ones(look.shape_out), look, law)
+        method = budget.named("dpnp", 160, budget.seeking(problem))
+        assert method.search == search
+        assert 150 < budget.evaluations(method, problem, prior) <= 160
 
 
 def test_size_needs_a_simulation(picture, tmp_path, capsys):

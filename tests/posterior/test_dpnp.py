@@ -75,9 +75,8 @@ def test_the_bias_falls_with_the_square_of_the_coupling():
 def test_annealed_it_comes_near_the_posterior(proximal):
     prior = mixture(3, 6, spread=1.0)
     problem = measured(prior, 2, 0.5, 7)
-    found = wp.recover(
-        problem, prior, wp.DPnP(100, proximal=proximal, moves=5), draws=N // 2, seed=1
-    )
+    method = wp.DPnP(100, proximal=proximal, moves=5, denoiser_steps=10)
+    found = wp.recover(problem, prior, method, draws=N // 2, seed=1)
     assert against(found.draws, prior.posterior(problem), sliced).ratio < 2
     assert (found.acceptance is not None) == (proximal == "mala")
     assert found.evaluations.denoiser == 1001

@@ -24,37 +24,42 @@ INNER = (2, 10)
 TAIL = 8  # sweeps at the last coupling
 
 
-def _dpnp(budget: int | None, denoiser: Literal["ddim", "ddpm"]) -> Any:
+def _dpnp(budget: int | None, seeking: bool, denoiser: Literal["ddim", "ddpm"]) -> Any:
     if budget is None:
         return wellposed.DPnP(denoiser=denoiser)
+    search = budget // 2 if seeking else 0
+    budget -= search
     inner = min(max(budget // SWEEPS, INNER[0]), INNER[1])
     sweeps = (budget - 1) // inner  # one evaluation is for the start
     return wellposed.DPnP(
         steps=sweeps,
         denoiser=denoiser,
         denoiser_steps=inner,
+        search=search,
         tail=min(TAIL, sweeps // 4),
     )
 
 
-def _guided(name: str) -> Callable[[int | None], Any]:
-    def make(budget: int | None) -> Any:
+def _guided(name: str) -> Callable[[int | None, bool], Any]:
+    def make(budget: int | None, seeking: bool) -> Any:
         kind = getattr(wellposed, name)
         return kind() if budget is None else replace(kind(), steps=budget)
 
     return make
 
 
-METHODS: dict[str, Callable[[int | None], Any]] = {
-    "dpnp": lambda budget: _dpnp(budget, "ddim"),
-    "dpnp-ddpm": lambda budget: _dpnp(budget, "ddpm"),
+METHODS: dict[str, Callable[[int | None, bool], Any]] = {
+    "dpnp": lambda budget, seeking: _dpnp(budget, seeking, "ddim"),
+    "dpnp-ddpm": lambda budget, seeking: _dpnp(budget, seeking, "ddpm"),
     "dps": _guided("DPS"),
     "lgd-mc": _guided("LGDMC"),
 }
 
 
-def named(method: str, budget: int | None) -> Any:
+def named(method: str, budget: int | None, seeking: bool = False) -> Any:
     """Return a method by its name, with as many denoiser evaluations a draw as it may have.
+
+    Where the operator is not linear (``seeking``), DPnP spends half of them on its search.
 
     Raises
     ------
@@ -70,7 +75,13 @@ def named(method: str, budget: int | None) -> Any:
         raise InputError(
             f"there is no posterior sampler {method!r}", remedy=f"take one of {', '.join(METHODS)}"
         )
-    return METHODS[method](budget)
+    return METHODS[method](budget, seeking)
+
+
+def seeking(problem: Problem) -> bool:
+    """Whether DPnP looks for a start before it draws."""
+    smooth = problem.operator.differentiable and getattr(problem.noise, "differentiable", False)
+    return smooth and not problem.operator.linear
 
 
 def evaluations(method: Any, problem: Problem, prior: DiffusionPrior) -> int:

@@ -89,7 +89,7 @@ def _setting(job: CalibrateJob) -> Setting:
     side = job.size or prior.shape[-1]
     blank = Picture(np.zeros((side, side, 3)[: 3 if prior.shape[0] == 3 else 2], np.float32), 8)
     found = simulated(blank, *words, prior, job.seed, side)
-    method = budget.named(job.method, job.budget)
+    method = budget.named(job.method, job.budget, budget.seeking(found.problem))
     noise = found.problem.noise
     if noise is None:
         raise InputError("the noise is none, expected a law of the errors")

@@ -42,7 +42,7 @@ def restore(
     else:
         found = measured(picture, *words, prior)
     check_memory(job.draws, math.prod(found.prior.shape), "wp.recover")
-    method = budget.named(job.method, job.budget)
+    method = budget.named(job.method, job.budget, budget.seeking(found.problem))
     count = budget.evaluations(method, found.problem, found.prior)  # or say that it cannot
     limits = Limits(0, 0.0, job.seed, progress, checkpoint_seconds)
 

@@ -2,7 +2,10 @@
 
 Model      the chain at a constant eta has the law ~ p q_eta, q_eta the likelihood blurred by
            N(0, eta^2 I); as eta falls it becomes the posterior, and mixes ever more slowly.
-Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix.
+Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix. Data
+           that resolve less than that decide little at that level, and chains that have to travel
+           far in steps of it arrive late: then 2.5 times what the data resolve, up to three times
+           the spread.
            eta_min: a third of what the data resolve, 1 / sqrt(curvature of the log-likelihood):
            sigma / ||A|| for Gaussian noise. The blur then adds at most a ninth to the noise
            variance. Never below a two-hundredth of the spread, nor below the prior's own range.
@@ -22,6 +25,7 @@ from wellposed.rng import Stream
 
 Shape = Literal["log", "constant", "diminishing", "published"]
 HOLD = 0.1  # share of the sweeps spent at eta_max before the descent
+WEAK, WIDEST = 2.5, 3.0  # eta_max: in units of what the data resolve; at most, of the spread
 SHARE = 1 / 3  # eta_min in units of what the data resolve
 FLOOR = 0.005  # eta_min in units of the prior's spread, at least
 BLACK_BOX = 0.05  # likewise, where nothing is known about the likelihood
@@ -68,8 +72,9 @@ def default_ends(prior: DiffusionPrior, fit: DataFit, shape: Shape) -> tuple[flo
     if shape == "published":
         return PUBLISHED
     spread = prior.sigma_data
-    high = min(spread, prior.sigma_max)
-    low = max(FLOOR * spread, prior.sigma_min, SHARE * resolution(prior, fit))
+    finest = resolution(prior, fit)
+    high = min(max(spread, min(WEAK * finest, WIDEST * spread)), prior.sigma_max)
+    low = max(FLOOR * spread, prior.sigma_min, SHARE * finest)
     return high, min(low, high)
 
 

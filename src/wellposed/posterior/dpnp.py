@@ -6,8 +6,9 @@ Model      x ~ p known by its denoiser, L(x) = log p(y | x) for any likelihood.
 Update     for k = 0, 1, ..., with couplings eta_k:
            z_k     ~ exp(L(z) - |z - x_k|^2 / (2 eta_k^2))     proximal consistency
            x_{k+1} ~ p(x | x + eta_k w = z_k)                  denoising posterior
-Cost       an evaluation for the start; per sweep: the denoiser's steps in evaluations; a
-           Gaussian solve, or the moves' gradients or likelihoods.
+           Where the operator is not linear, a search for a start comes first (``search``).
+Cost       an evaluation for the start, one a level of the search; per sweep: the denoiser's
+           steps in evaluations; a Gaussian solve, or the moves' gradients or likelihoods.
 Guarantee  at constant eta the law of x is p q_eta / Z, q_eta = e^L * N(0, eta^2 I). With
            lambda the second eigenvalue of the sweep and eps_1, eps_2 the total variation
            errors of the halves,
@@ -32,6 +33,7 @@ from wellposed.posterior.coupling import Shape, check_shape, couplings, default_
 from wellposed.posterior.datafit import DataFit
 from wellposed.posterior.denoising import AngleODE, DenoisingSampler, HeatFlow, Ladder
 from wellposed.posterior.proximal import KINDS, ProximalSampler, Pull, Turn, carried, choose
+from wellposed.posterior.search import MOVES, Search, seeks
 from wellposed.posterior.summaries import Summaries, summaries
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.rng import Stream
@@ -53,18 +55,19 @@ class Plan(NamedTuple):
     ladders: tuple[Ladder, ...]  # of the denoising sampler, one a sweep
     denoiser: DenoisingSampler
     proximal: ProximalSampler
+    search: Search
     summaries: Summaries
     tail: int  # last sweeps whose summaries are kept
     adapting: int  # first sweeps, in which MALA's steps may change
-    spent: tuple[int, ...]  # denoiser evaluations after k sweeps
+    spent: tuple[int, ...]  # denoiser evaluations after k steps
     shape: tuple[int, ...]  # [B, *shape]
     dtype: torch.dtype
     device: torch.device
 
     @property
     def steps(self) -> int:
-        """Number of sweeps."""
-        return len(self.etas)
+        """Levels of the search, and sweeps."""
+        return len(self.search.levels) + len(self.etas)
 
 
 class State(NamedTuple):
@@ -89,8 +92,9 @@ class DPnP:
         Couplings: "log" (a plateau, a log-uniform descent, a tail at the end), "constant" (all
         at eta_max), "diminishing" (eta_max / (k + 1)), "published" (as in the authors' code).
     eta_max, eta_min
-        First and last coupling, > 0, in units of the signal. None: the prior's spread, and a
-        third of what the data resolve; the published 0.4 and 0.16.
+        First and last coupling, > 0, in units of the signal. None: the prior's spread, or more
+        where the data are weak, and a third of what the data resolve (see ``coupling``); the
+        published 0.4 and 0.16.
     denoiser
         "ddim": ``AngleODE``; "ddpm": ``HeatFlow``; or a denoising sampler of your own choice.
     denoiser_steps
@@ -101,6 +105,9 @@ class DPnP:
         operator and noise), "slice" (any likelihood), or "auto": the first that the data allow.
     moves
         MALA moves or slices in each sweep, >= 1; None: 10 or 20.
+    search
+        Levels of the search for a start, >= 0, which needs gradients. None: as many as sweeps
+        where the operator is not linear and has a derivative, else 0.
     tail
         Sweeps at the end from which R-hat, ESS and MCSE are computed, in [0, steps - 2].
 
@@ -127,6 +134,7 @@ class DPnP:
     denoiser_steps: int | None = None
     proximal: str = "auto"
     moves: int | None = None
+    search: int | None = None
     tail: int = 10
 
     order: ClassVar[int | None] = None
@@ -137,6 +145,8 @@ class DPnP:
         whole(self.steps, "steps", 2)
         check_shape(self.schedule, self.eta_max, self.eta_min)
         check_halves(self.denoiser, self.denoiser_steps, self.proximal, self.moves)
+        if self.search is not None:
+            whole(self.search, "search", 0)
         whole(self.tail, "tail", 0)
         require(
             self.tail <= self.steps - 2,
@@ -154,12 +164,14 @@ class DPnP:
         tables = Tables(prior, self.denoiser, self.denoiser_steps)
         ladders = [tables.at(eta) for eta in etas]
         constant = sum(1 for eta in etas if eta == etas[-1])
+        search = Search.of(prior, fit, self._levels(fit))
+        costs = [1] * len(search.levels) + [len(ladder) for ladder in ladders]
         return Plan(
             prior, fit, etas, tuple(ladders), tables.sampler,
-            choose(fit, self.proximal, self.moves), summaries(fit), min(self.tail, constant),
-            (self.steps - self.tail) // 2,
-            tuple(accumulate((len(ladder) for ladder in ladders), initial=1)),
-            (task.count, *prior.shape), task.dtype, task.device,
+            choose(fit, self.proximal, self.moves), search, summaries(fit),
+            min(self.tail, constant), (self.steps - self.tail) // 2,
+            tuple(accumulate(costs, initial=1)), (task.count, *prior.shape),
+            task.dtype, task.device,
         )  # fmt: skip
 
     def init(self, plan: Plan, stream: Stream) -> State:
@@ -174,8 +186,11 @@ class DPnP:
         return State(x, pull, none.to(x.device), 0, stream)
 
     def step(self, plan: Plan, state: State) -> State:
-        """One sweep: towards the data, then towards the prior."""
-        k, eta = state.step, plan.etas[state.step]
+        """One level of the search; then sweeps: towards the data, then towards the prior."""
+        k = state.step - len(plan.search.levels)
+        if k < 0:
+            return _sought(plan, state)
+        eta = plan.etas[k]
         pull = carried(state.pull, state.x, plan.etas[max(0, k - 1)], eta)
         turn = Turn(state.x, eta, state.stream, k, adapt=k < plan.adapting)
         pull = plan.proximal.draw(plan.fit, turn, pull)
@@ -183,7 +198,7 @@ class DPnP:
         kept = state.kept
         if k >= plan.steps - plan.tail:
             kept = torch.cat([kept, plan.summaries.of(x)[None]])
-        return State(x, pull, kept, k + 1, state.stream)
+        return State(x, pull, kept, state.step + 1, state.stream)
 
     def read(self, plan: Plan, state: State) -> Reading:
         """Return x, and what was spent."""
@@ -195,7 +210,7 @@ class DPnP:
             state.x,
             evaluations=plan.spent[state.step],
             done=state.step == plan.steps,
-            sigma=plan.etas[max(0, state.step - 1)],
+            sigma=(*plan.search.levels, *plan.etas)[max(0, state.step - 1)],
             acceptance=pull.acceptance,
             sound=all_finite(state.x),
             account=Account(
@@ -203,11 +218,38 @@ class DPnP:
             ),
         )
 
+    def _levels(self, fit: DataFit) -> int:
+        if self.search is None:
+            return self.steps if seeks(fit) else 0
+        require(
+            fit.differentiable or self.search == 0,
+            f"search is {self.search}, and {type(fit.operator).__name__} under "
+            f"{type(fit.noise).__name__} noise has no derivative",
+            "a search climbs along gradients",
+            "search=0",
+            error=CapabilityError,
+        )
+        return self.search
+
     def _ends(self, prior: DiffusionPrior, fit: DataFit) -> tuple[float, float]:
         high, low = default_ends(prior, fit, self.schedule)
         high = high if self.eta_max is None else self.eta_max
         low = low if self.eta_min is None else self.eta_min
         return max(high, low) if self.eta_max is None else high, min(low, high)
+
+
+def _sought(plan: Plan, state: State) -> State:
+    """Go down a level of the search; at the last one let z begin near the data."""
+    k, levels, pull = state.step, plan.search.levels, state.pull
+    sigma = levels[k]
+    z = plan.search.towards(plan.fit, state.x, sigma)
+    noise = state.stream.normal(z.shape, "search", k, dtype=z.dtype, device=z.device)
+    x = plan.prior.denoise(z.add(noise, alpha=sigma), sigma)
+    gradients = pull.gradients + MOVES + 1
+    if k + 1 == len(levels):
+        pull = pull._replace(z=plan.search.towards(plan.fit, x, plan.etas[0]))
+        gradients += MOVES + 1
+    return state._replace(x=x, pull=pull._replace(gradients=gradients), step=k + 1)
 
 
 class Tables:
