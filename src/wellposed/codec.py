@@ -18,9 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wellposed.errors import StoreError
+from wellposed.errors import StoreError, WellposedError
 
 PACKAGE = "wellposed"
+AGAIN = "restore the file, or start the run again in a new folder"
 
 
 class NotStorableError(StoreError):
@@ -62,7 +63,26 @@ def encode(tree: Any, tensors: dict[str, Tensor], path: str = "root") -> Any:
 
 
 def decode(node: Any, tensors: dict[str, Tensor]) -> Any:
-    """Build a tree again from its JSON form and its tensors."""
+    """Build a tree again from its JSON form and its tensors.
+
+    Raises
+    ------
+    StoreError
+        The form was edited, or written by another version.
+    """
+    try:
+        return _decode(node, tensors)
+    except WellposedError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+        raise StoreError(
+            f"the form of the data cannot be read: {type(error).__name__}: {str(error)[:100]}",
+            "the file was edited, or written by another version",
+            AGAIN,
+        ) from None
+
+
+def _decode(node: Any, tensors: dict[str, Tensor]) -> Any:
     if not isinstance(node, dict):
         return node
     kind: str
@@ -73,13 +93,13 @@ def decode(node: Any, tensors: dict[str, Tensor]) -> Any:
     if kind == "tensor":
         return _lookup(tensors, body)
     if kind == "dtype":
-        return getattr(torch, body)
+        return _dtype(body)
     if kind == "device":
         return torch.device(body)
     if kind == "dict":
-        return {k: decode(v, tensors) for k, v in body.items()}
+        return {k: _decode(v, tensors) for k, v in body.items()}
     if kind == "list":
-        return tuple(decode(v, tensors) for v in body)
+        return tuple(_decode(v, tensors) for v in body)
     return _build(body, tensors)
 
 
@@ -93,7 +113,7 @@ def _name(tensor: Tensor, tensors: dict[str, Tensor], path: str) -> str:
 
 def _lookup(tensors: dict[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
-        raise StoreError(f"the tensor {name!r} is missing", "the file was cut or edited")
+        raise StoreError(f"the tensor {name!r} is missing", "the file was cut or edited", AGAIN)
     return tensors[name]
 
 
@@ -109,23 +129,39 @@ def _class(tree: Any, fields: dict[str, Any], tensors: dict[str, Tensor], path: 
     return {"type": f"{module}:{type(tree).__qualname__}", "fields": body}
 
 
+def _dtype(name: str) -> torch.dtype:
+    found = getattr(torch, name, None)
+    if not isinstance(found, torch.dtype):
+        raise StoreError(f"{name!r} is no type of numbers", "the file was edited", AGAIN)
+    return found
+
+
 def _build(node: dict[str, Any], tensors: dict[str, Tensor]) -> Any:
     if set(node) != {"type", "fields"}:
-        raise StoreError(f"unexpected node with keys {sorted(node)[:5]}", "the file was edited")
+        raise StoreError(
+            f"unexpected node with keys {sorted(node)[:5]}", "the file was edited", AGAIN
+        )
     module, _, name = str(node["type"]).partition(":")
-    if module.split(".")[0] != PACKAGE or not name.isidentifier():
-        raise StoreError(f"the file names the class {node['type']!r}, outside this package")
+    # __main__ would run the command line
+    if module.split(".")[0] != PACKAGE or "__" in module or not name.isidentifier():
+        raise StoreError(
+            f"the file names the class {node['type']!r}, outside this package",
+            "nothing that a file names is run",
+            AGAIN,
+        )
     try:
         cls = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError):
         raise StoreError(
             f"the class {node['type']!r} does not exist in this version",
             "the file was written by another version",
+            AGAIN,
         ) from None
-    known = _is_data(cls)
-    if not known:
-        raise StoreError(f"the file names {node['type']!r}, which holds no data")
-    fields = {k: decode(v, tensors) for k, v in node["fields"].items()}
+    if not _is_data(cls):
+        raise StoreError(
+            f"the file names {node['type']!r}, which holds no data", "the file was edited", AGAIN
+        )
+    fields = {k: _decode(v, tensors) for k, v in node["fields"].items()}
     if issubclass(cls, Enum):
         return cls(fields["value"])
     return cls(**fields)

@@ -29,9 +29,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wellposed._version import __version__
-from wellposed.codec import decode, encode
+from wellposed.codec import AGAIN, decode, encode
 from wellposed.errors import FileError, StoreError
 from wellposed.files import TEMPORARY, atomic_write, file_error, sha256
+from wellposed.run import Status
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -63,7 +64,7 @@ def load_tree(path: Path) -> Any:
         raise FileError(
             f"{path} cannot be read: {error}",
             "it is missing, truncated or not a safetensors file",
-            "restore it, or start the run again in a new folder",
+            AGAIN,
         ) from None
     if "tree" not in metadata:
         raise FileError(
@@ -71,7 +72,13 @@ def load_tree(path: Path) -> Any:
             "it was not written by this package",
             "give a file of a run folder",
         )
-    return decode(json.loads(metadata["tree"]), tensors)
+    try:
+        form = json.loads(metadata["tree"])
+    except (ValueError, RecursionError) as error:
+        raise FileError(
+            f"{path} cannot be read: {str(error)[:100]}", "its header was cut or edited", AGAIN
+        ) from None
+    return decode(form, tensors)
 
 
 def fingerprint(tree: Any) -> str:
@@ -155,7 +162,7 @@ class RunFolder:
             raise StoreError(
                 f"{path} cannot be read: {error}",
                 "without it nothing tells what was asked",
-                "restore it, or start the run again in a new folder",
+                AGAIN,
             ) from None
         if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
             raise StoreError(
@@ -164,6 +171,8 @@ class RunFolder:
                 "it was written by another version of wellposed",
                 "use that version, or start the run again in a new folder",
             )
+        if not _sound(manifest):
+            raise StoreError(f"{path} does not say how the run is", "it was edited", AGAIN)
         return manifest
 
     def request(self, what: str, verb: str) -> Any:
@@ -230,6 +239,15 @@ class RunFolder:
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         text = json.dumps(manifest, indent=2, ensure_ascii=False)
         atomic_write(self.path / MANIFEST, lambda file: _write(file, text.encode()))
+
+
+def _sound(manifest: dict[str, Any]) -> bool:
+    files, inputs = manifest.get("files"), manifest.get("inputs", {})
+    if not isinstance(files, dict) or not isinstance(inputs, dict):
+        return False
+    told = all(isinstance(text, str) for file in files.items() for text in file)
+    known = manifest.get("status") in ("running", *(status.value for status in Status))
+    return told and known and all(isinstance(about, dict) for about in inputs.values())
 
 
 def versions() -> dict[str, str]:

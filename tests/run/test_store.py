@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import wellposed as wp
 from wellposed import files, run, store
@@ -134,6 +135,13 @@ def test_a_truncated_checkpoint_is_a_clear_error(tmp_path, size):
     data = (tmp_path / "x.safetensors").read_bytes()
     (tmp_path / "x.safetensors").write_bytes(data[:size])
     with pytest.raises(FileError, match="cannot be read"):
+        load_tree(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("form", ["{bad", "[" * 30_000])
+def test_a_header_that_is_no_json_is_said_to_be_damaged(tmp_path, form):
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors", metadata={"tree": form})
+    with pytest.raises(FileError, match="header was cut or edited"):
         load_tree(tmp_path / "x.safetensors")
 
 
