@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal
+from types import UnionType
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
 from wellposed.errors import InputError, StoreError
 from wellposed.jobs.bounds import between, positive, whole
@@ -406,13 +407,30 @@ def from_plain(kind: str, values: Any) -> Job:
         The manifest names no job of this version.
     """
     try:
-        return _KINDS[kind](**values)
-    except (KeyError, TypeError):
-        raise StoreError(
-            f"the manifest describes the job {kind!r} with {values!r}",
-            "it was edited, or written by another version of wellposed",
-            "start the job again in a new folder",
-        ) from None
+        hints = get_type_hints(_KINDS[kind])
+        if all(_fits(value, hints[name]) for name, value in values.items()):
+            return _KINDS[kind](**values)
+    except (KeyError, TypeError, AttributeError):
+        pass
+    raise StoreError(
+        f"the manifest describes the job {kind!r} with {values!r}",
+        "it was edited, or written by another version of wellposed",
+        "start the job again in a new folder",
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value that came from JSON is of a field's type."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return value in parts
+    if origin is UnionType:
+        return any(_fits(value, part) for part in parts)
+    if origin is tuple:
+        return isinstance(value, (list, tuple)) and all(_fits(v, parts[0]) for v in value)
+    if hint is float:
+        return isinstance(value, (int, float))
+    return isinstance(value, hint)
 
 
 def _limits(rank: int | None, seed: int, steps: int, tol: float) -> None:
