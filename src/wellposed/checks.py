@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def require(
 
 
 def within(
-    value: float,
+    value: Any,
     name: str,
     low: float = -math.inf,
     high: float = math.inf,
@@ -37,8 +38,9 @@ def within(
     why: str = "",
     remedy: str = "",
 ) -> None:
-    """Require a finite number in an interval, closed unless said otherwise."""
-    inside = math.isfinite(value)
+    """Require a finite number (not a bool) in an interval, closed unless said otherwise."""
+    real = isinstance(value, Real) or (isinstance(value, Tensor) and value.ndim == 0)
+    inside = real and not isinstance(value, bool) and math.isfinite(value)
     inside = inside and (value > low if open_low else value >= low)
     inside = inside and (value < high if open_high else value <= high)
     interval = f"{'(' if open_low or low == -math.inf else '['}{low:g}, "

@@ -43,11 +43,12 @@ class Gaussian(Likelihood):
             within(self.sigma, "sigma", 0, open_low=True, remedy=remedy)
             return
         sigma = as_tensor(self.sigma, "sigma")
-        if sigma.ndim == 0:
+        if sigma.ndim == 0 and not sigma.is_complex():
             object.__setattr__(self, "sigma", float(sigma))
             return self.__post_init__()
         require(
             not sigma.is_complex()
+            and sigma.numel() > 0
             and bool((sigma > 0).all())
             and bool(torch.isfinite(sigma).all()),
             "sigma holds values that are not positive and finite",

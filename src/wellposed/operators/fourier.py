@@ -68,7 +68,7 @@ class Fourier(ImageOperator):
             f"mask has shape {list(mask.shape)}, expected [H, W] or [L]",
             "all channels and coils are read at the same frequencies",
         )
-        shape = checked_shape(self.shape, "shape") if self.shape else tuple(mask.shape)
+        shape = checked_shape(self.shape, "shape", default=tuple(mask.shape))
         trailing(shape, tuple(mask.shape), "mask")
         object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "shape", shape)
@@ -163,7 +163,7 @@ def cartesian_mask(
     >>> mask.shape, int(mask[0].sum()), mask[0, [-2, -1, 0, 1]].tolist()
     (torch.Size([4, 40]), 10, [True, True, True, True])
     """
-    height, width = checked_shape(shape, "shape")
+    height, width = checked_shape(shape, "shape", axes=2)
     within(acceleration, "acceleration", 1)
     within(centre, "centre", 0, 1 / acceleration)
     whole(seed, "seed", 0)

@@ -135,7 +135,7 @@ class Matrix(LinearOperator):
         )
         object.__setattr__(self, "matrix", table)
         finite(self._numbers, "matrix")
-        shape = checked_shape(self.shape, "shape") if self.shape else (table.shape[1],)
+        shape = checked_shape(self.shape, "shape", default=(table.shape[1],))
         require(
             numel(shape) == table.shape[1],
             f"shape {list(shape)} has {numel(shape)} elements, matrix {table.shape[1]} columns",
@@ -239,12 +239,21 @@ def random_projection(
     return Matrix(table / count**0.5, size)
 
 
-def checked_shape(shape: Any, name: str) -> Shape:
-    """Require a tuple of whole numbers >= 1; one number stands for a vector."""
+def checked_shape(
+    shape: Any, name: str, *, axes: int | None = None, default: Shape | None = None
+) -> Shape:
+    """Require a tuple of whole numbers >= 1; one number stands for a vector.
+
+    Where there is a default, () stands for it.
+    """
+    if default is not None and isinstance(shape, tuple) and not shape:
+        return default
     sides = (shape,) if isinstance(shape, int) else shape
+    count = len(sides) if isinstance(sides, (tuple, list)) else 0
+    wanted = f"{axes} whole numbers" if axes else "whole numbers"
     require(
-        isinstance(sides, (tuple, list)) and len(sides) > 0,
-        f"{name} is {shape!r}, expected whole numbers such as (64, 64)",
+        count == axes if axes else count > 0,
+        f"{name} is {shape!r}, expected {wanted} such as (64, 64)",
     )
     for side in sides:
         whole(side, f"a side of {name}")

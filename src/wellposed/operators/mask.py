@@ -50,7 +50,7 @@ class Mask(ImageOperator):
 
     def __post_init__(self) -> None:
         mask = boolean_mask(self.mask)
-        shape = checked_shape(self.shape, "shape") if self.shape else tuple(mask.shape)
+        shape = checked_shape(self.shape, "shape", default=tuple(mask.shape))
         trailing(shape, tuple(mask.shape), "mask")
         object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "shape", shape)

@@ -75,7 +75,7 @@ class PhaseRetrieval(Operator):
         within(self.oversample, "oversample", 1)
         within(self.offset, "offset")
         sides = tuple(mask.shape[-2:])
-        shape = checked_shape(self.shape, "shape") if self.shape else sides
+        shape = checked_shape(self.shape, "shape", default=sides)
         trailing(shape, sides, "mask")
         object.__setattr__(self, "mask", mask)
         object.__setattr__(self, "shape", shape)
@@ -177,7 +177,7 @@ def coded_mask(sides: tuple[int, int], *, looks: int = 1, seed: int = 0) -> Tens
     >>> sorted(code.unique().tolist()), round(float(code.abs().mean()), 2)
     ([-1.0, 0.0, 1.0], 0.25)
     """
-    height, width = checked_shape(sides, "sides")
+    height, width = checked_shape(sides, "sides", axes=2)
     whole(looks, "looks")
     whole(seed, "seed", 0)
     u = Stream(seed).uniform((looks, height, width), "code")
