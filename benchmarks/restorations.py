@@ -83,7 +83,7 @@ def settings(work: Work, passes: int) -> dict[str, list[Any]]:
     steps, linear = passes // 2, work.operator.linear
     more = round(MORE[linear] * passes)
     longer = 100 / steps  # fewer steps along a norm have to be longer
-    straight = [(8, 4.0), (8, 2.0), (4, 4.0), (4, 2.0), (2, 2.0)]
+    straight = [(8, 2.0), (4, 2.0), (4, 1.0), (4, 0.7), (2, 2.0)]
     bent = [(4, 0.7), (4, 0.3), (2, 0.7), (2, 0.5), (2, 0.3)]
     search = 0 if linear else more // 2
     ours = [

@@ -99,7 +99,7 @@ def test_one_bit_data():
     weights freeze early, which 300 sweeps or a population mend (see the certified runs).
     """
     prior, problem = one_bit()
-    found = wp.recover(problem, prior, wp.DPnP(100, moves=5, eta_min=0.077), draws=4096, seed=1)
+    found = wp.recover(problem, prior, wp.DPnP(100, moves=5), draws=4096, seed=1)
     truth = [by_importance(prior, problem, 4096, seed) for seed in (11, 12)]
     distance = np.mean([sliced(found.draws, t) for t in truth])
     assert distance < 0.02
@@ -145,6 +145,14 @@ def test_couplings_descend_and_end_where_they_should():
     assert couplings("constant", 3, 1, 0.7, 0.2) == (0.7,) * 3
 
 
+@pytest.mark.parametrize(("sigma", "high"), [(0.3, 1.0), (0.8, 2.0), (40.0, 3.0)])
+def test_weak_data_begin_at_a_larger_coupling(sigma, high):
+    look = wp.operators.Identity((4,))
+    problem = wp.Problem(torch.zeros(4), look, wp.noise.Gaussian(sigma))
+    plan = wp.DPnP().prepare(Task(problem, wp.Gaussian(torch.zeros(4), 1.0)))
+    assert plan.etas[0] == pytest.approx(high)
+
+
 def test_defaults_come_from_the_prior_and_the_data():
     prior = mixture(4, 1)
     problem = measured(prior, 2, 0.3, 2)
@@ -153,7 +161,7 @@ def test_defaults_come_from_the_prior_and_the_data():
     assert plan.etas[-1] == pytest.approx(0.1 / problem.operator.norm)
     prior, problem = one_bit()
     plan = wp.DPnP().prepare(Task(problem, prior))  # three looks, curvature 1 / (4 scale^2) each
-    assert plan.etas[-1] == pytest.approx(2 * 0.4 / math.sqrt(3) / 3)
+    assert plan.etas[-1] == pytest.approx(2 * 0.4 / math.sqrt(3) / 6)
 
 
 def test_units_do_not_matter():

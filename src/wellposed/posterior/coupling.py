@@ -2,13 +2,15 @@
 
 Model      the chain at a constant eta has the law ~ p q_eta, q_eta the likelihood blurred by
            N(0, eta^2 I); as eta falls it becomes the posterior, and mixes ever more slowly.
-Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix. Data
-           that resolve less than that decide little at that level, and chains that have to travel
-           far in steps of it arrive late: then 2.5 times what the data resolve, up to three times
-           the spread.
+Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix. Under
+           Gaussian or heavy-tailed noise 2.5 times what the data resolve where that is more, up to
+           three times the spread: weak data decide little at the spread, and chains that have to
+           travel far in steps of it arrive late.
            eta_min: a third of what the data resolve, 1 / sqrt(curvature of the log-likelihood):
            sigma / ||A|| for Gaussian noise. The blur then adds at most a ninth to the noise
-           variance. Never below a two-hundredth of the spread, nor below the prior's own range.
+           variance. A sixth under other noise, where the blur also shifts: bits seen through it
+           look more even, so signals come out larger. Never below a two-hundredth of the spread,
+           nor below the prior's own range.
 Bias       of order eta^2: total variation falls by four when eta is halved.
 """
 
@@ -26,7 +28,7 @@ from wellposed.rng import Stream
 Shape = Literal["log", "constant", "diminishing", "published"]
 HOLD = 0.1  # share of the sweeps spent at eta_max before the descent
 WEAK, WIDEST = 2.5, 3.0  # eta_max: in units of what the data resolve; at most, of the spread
-SHARE = 1 / 3  # eta_min in units of what the data resolve
+SHARE, SHIFTED = 1 / 3, 1 / 6  # eta_min in units of what the data resolve; where a blur shifts
 FLOOR = 0.005  # eta_min in units of the prior's spread, at least
 BLACK_BOX = 0.05  # likewise, where nothing is known about the likelihood
 PUBLISHED = (0.4, 0.16)  # ends of the published schedule, for signals in [-1, 1]
@@ -72,9 +74,10 @@ def default_ends(prior: DiffusionPrior, fit: DataFit, shape: Shape) -> tuple[flo
     if shape == "published":
         return PUBLISHED
     spread = prior.sigma_data
-    finest = resolution(prior, fit)
-    high = min(max(spread, min(WEAK * finest, WIDEST * spread)), prior.sigma_max)
-    low = max(FLOOR * spread, prior.sigma_min, SHARE * finest)
+    finest, even = resolution(prior, fit), fit.form is not None or fit.mixture is not None
+    wide = min(WEAK * finest, WIDEST * spread) if even else 0.0
+    high = min(max(spread, wide), prior.sigma_max)
+    low = max(FLOOR * spread, prior.sigma_min, (SHARE if even else SHIFTED) * finest)
     return high, min(low, high)
 
 
@@ -85,7 +88,7 @@ def resolution(prior: DiffusionPrior, fit: DataFit) -> float:
         curvature = bound * fit.operator.norm**2
         return 1 / math.sqrt(curvature) if curvature > 0 else math.inf
     if not fit.differentiable:
-        return BLACK_BOX / SHARE * prior.sigma_data
+        return BLACK_BOX / SHIFTED * prior.sigma_data
     kind = {"dtype": fit.y.real.dtype, "device": fit.y.device}
     points, aims = (
         prior.sigma_data * Stream(0).normal((4, *prior.shape), key, **kind)  # type: ignore[arg-type]

@@ -93,8 +93,8 @@ class DPnP:
         at eta_max), "diminishing" (eta_max / (k + 1)), "published" (as in the authors' code).
     eta_max, eta_min
         First and last coupling, > 0, in units of the signal. None: the prior's spread, or more
-        where the data are weak, and a third of what the data resolve (see ``coupling``); the
-        published 0.4 and 0.16.
+        where the data are weak, and a third or a sixth of what the data resolve (see
+        ``coupling``); the published 0.4 and 0.16.
     denoiser
         "ddim": ``AngleODE``; "ddpm": ``HeatFlow``; or a denoising sampler of your own choice.
     denoiser_steps
