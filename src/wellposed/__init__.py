@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for readers and type checkers
     from wellposed.bilinear.self_calibration import SelfCalibration as SelfCalibration
     from wellposed.density import log_likelihood as log_likelihood
     from wellposed.draws import Draws as Draws
+    from wellposed.errors import DoubtWarning as DoubtWarning
     from wellposed.errors import WellposedError as WellposedError
     from wellposed.evaluation.calibration import calibrate as calibrate
     from wellposed.lowrank.alternating import AlternatingMinimization as AlternatingMinimization
@@ -125,6 +126,7 @@ _HOMES = {  # for Python: public name, and the module that holds it
     "Tucker": "multilinear",
     "ULA": "samplers.langevin",
     "UnrolledRobustPCA": "lowrank.unrolled",
+    "DoubtWarning": "errors",
     "WellposedError": "errors",
     "load_prior": "priors.load",
     "calibrate": "evaluation.calibration",

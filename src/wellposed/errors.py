@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class WellposedError(Exception):
     """Base of every error that this package raises on purpose.
@@ -58,3 +62,15 @@ class MissingExtraError(WellposedError, ImportError):
 
 class StoreError(WellposedError):
     """A run folder is missing, damaged, or belongs to another run."""
+
+
+class DoubtWarning(UserWarning):
+    """What a result holds for some cells is no prediction; the result's ``doubts`` say the same."""
+
+
+@contextmanager
+def undoubted() -> Iterator[None]:
+    """Keep doubts from being warned of, where they are told otherwise or do not matter."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtWarning)
+        yield

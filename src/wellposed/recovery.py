@@ -6,6 +6,7 @@ done here, once, for every method.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import Any, TypedDict, Unpack, overload
 
 from torch import Tensor
 
+from wellposed.baselines import untold
 from wellposed.checks import as_tensor, require, whole, within
 from wellposed.codec import NotStorableError
 from wellposed.defaults import default_method
-from wellposed.errors import CapabilityError, StoreError
+from wellposed.errors import CapabilityError, DoubtWarning, StoreError
 from wellposed.generation import Callback
+from wellposed.growth import first_state
 from wellposed.inference import draw_posterior
 from wellposed.lowrank.biases import Biases, fit_biases
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
@@ -42,6 +45,7 @@ from wellposed.uncertainty import Posterior
 
 STEPS = 500
 TOLERANCE = 1e-6
+UNTOLD = "nothing is known of them, and what the result holds there is no prediction"
 
 Truth = Tensor | Factors | Tucker | None
 
@@ -149,7 +153,7 @@ def recover(
     Returns
     -------
     Recovery, TensorRecovery or Posterior
-        Not converging is a status, never an exception.
+        Not converging is a status, never an exception; ``doubts`` are warnings too.
 
     Raises
     ------
@@ -180,7 +184,14 @@ def recover(
     request = _check(Request(problem, prior, method, *limits, seed))
     within(checkpoint_seconds, "checkpoint_seconds", 0)
     folder = None if out is None else RunFolder(Path(out), checkpoint_seconds)
-    return _estimate(request, folder, truth, progress=progress)
+    return _told(_estimate(request, folder, truth, progress=progress))
+
+
+def _told(result: Any) -> Any:
+    """Warn the caller of ``recover`` of what the result doubts."""
+    for doubt in result.doubts:
+        warnings.warn(doubt, DoubtWarning, stacklevel=3)
+    return result
 
 
 def _estimate(request: Request, folder: RunFolder | None, truth: Any, *, progress: bool) -> Any:
@@ -232,28 +243,37 @@ def solve(
     stream = Stream(request.seed)
     prior = request.prior
     tried: tuple[Any, ...] = ()
+    doubts: tuple[str, ...] = ()
+    method = request.method
+    if not getattr(prior, "biases", False):  # offsets of the other side tell something
+        doubts = untold(request.problem.operator, UNTOLD)
     if isinstance(prior, LowRank) and prior.rank is None:
-        named = request.method or _named(default_method(request.problem, replace(prior, rank=1)))
+        named = method or _named(default_method(request.problem, replace(prior, rank=1)))
         choice = choose(request.problem, prior, named, stream, watch_choice)
         prior = replace(prior, rank=choice.best.rank, ridge=choice.best.ridge)
-        tried = choice.tried
+        tried, doubts = choice.tried, doubts + choice.doubts
     if isinstance(prior, LowTucker) and prior.ranks is None:
-        fits = request.method or default_method(request.problem, prior)
-        found = choose_ranks(request.problem, fits, stream, watch_choice)
-        prior, tried = LowTucker(found.best.ranks), found.tried
-    method = request.method or default_method(request.problem, prior)
+        found = choose_ranks(request.problem, method, stream, watch_choice)
+        prior, method = LowTucker(found.best.ranks), method or found.method
+        tried, doubts = found.tried, doubts + found.doubts
+    method = method or default_method(request.problem, prior)
     problem, biases = _without_biases(request.problem, prior, method)
     task = Task(problem, prior, dtype=problem.y.dtype, device=problem.y.device)
     plan = method.prepare(task)
-    outcome = _drive(request, method, plan, folder, truth, watch)
+    outcome = _drive(
+        request, method, plan, lambda: first_state(method, task, plan, stream), folder, truth, watch
+    )
     finish = getattr(method, "finish", None)
     value = finish(plan, outcome.state) if finish else outcome.reading.value
     ended = (outcome.status, outcome.step, outcome.trace, getattr(value, "sparse", None))
     if hasattr(value, "core"):
-        return TensorRecovery(value.core, value.factors, *ended, method=method, choice=tried)
+        return TensorRecovery(
+            value.core, value.factors, *ended, method=method, choice=tried, doubts=doubts
+        )
     return Recovery(
         value.left, value.right, *ended, biases=getattr(value, "biases", biases),
         rank=value.left.shape[1], ridge=getattr(prior, "ridge", 0.0), method=method, choice=tried,
+        doubts=doubts,
     )  # fmt: skip
 
 
@@ -326,6 +346,7 @@ def _drive(
     request: Request,
     method: Method,
     plan: Any,
+    start: Callable[[], Any],
     folder: RunFolder | None,
     truth: Truth,
     watch: Callable[[Record], None] | None,
@@ -337,7 +358,7 @@ def _drive(
     )  # fmt: skip
     if kept is not None:
         return driver.run(method, plan, kept["state"], kept["step"])
-    return driver.run(method, plan, method.init(plan, Stream(request.seed)))
+    return driver.run(method, plan, start())
 
 
 def error_against(truth: Any) -> Callable[[Any], float] | None:

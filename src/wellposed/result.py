@@ -38,6 +38,11 @@ class Recovery:
         Step, seconds, residual, change and error at each reading, as arrays.
     rank, ridge, method
         What was used, also where it was chosen for you.
+    choice
+        The settings that were tried, and their errors on held-out cells.
+    doubts
+        Sentences: rows and columns of which no cell is observed, gaps that no rank could be
+        chosen for.
     """
 
     left: Any
@@ -51,6 +56,7 @@ class Recovery:
     ridge: float = 0.0
     method: Any = None
     choice: tuple[Any, ...] = field(default=(), repr=False)
+    doubts: tuple[str, ...] = ()
 
     @property
     def factors(self) -> tuple[Any, Any]:

@@ -36,6 +36,8 @@ class TensorRecovery:
         What was used, also where it was chosen for you.
     choice
         The ranks that were tried, and their errors on held-out cells.
+    doubts
+        Sentences: slices of which no cell is observed, gaps that ranks could not be chosen for.
     """
 
     core: Any
@@ -46,6 +48,7 @@ class TensorRecovery:
     sparse: Any = None
     method: Any = None
     choice: tuple[Any, ...] = field(default=(), repr=False)
+    doubts: tuple[str, ...] = ()
 
     @property
     def ranks(self) -> tuple[int, ...]:

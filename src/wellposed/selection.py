@@ -7,6 +7,9 @@ fifth of a per cent of the best is taken. The ridge is searched on a scale that 
 the data: the expected largest singular value of noise on this pattern,
 std(y) (sqrt(m / n1) + sqrt(m / n2)) / 2.
 
+Where missing cells lie together, what is set aside has the shape of the gaps (``gaps``), and the
+best candidate is compared with what takes no model at all (``baselines``).
+
 A table of more than a million cells is thinned first: a random part of its rows and the same
 share of its columns, with all their cells, so that the density stays as it is. What is chosen
 there holds for the whole, ridges by the ratio of the two norms of noise.
@@ -21,7 +24,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from wellposed.checks import require
+from wellposed import gaps
+from wellposed.baselines import UNJUDGED, outdone, plain
 from wellposed.errors import CapabilityError
 from wellposed.lowrank.biases import Biases, fit_biases, no_biases
 from wellposed.lowrank.count_scaled_gd import CountScaledGD
@@ -59,17 +63,19 @@ class Split(NamedTuple):
     rows: Tensor
     cols: Tensor
     y: Tensor
+    how: gaps.Split
 
 
 class Choice(NamedTuple):
-    """The best candidate, and all that were tried."""
+    """The best candidate, all that were tried, and what speaks against it."""
 
     best: Candidate
     tried: tuple[Candidate, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def hold_out(problem: Problem, share: float, stream: Stream) -> Split:
-    """Set aside a random share of the observed cells.
+    """Set aside a share of the observed cells, by chance or in the shape of the gaps.
 
     Raises
     ------
@@ -83,18 +89,11 @@ def hold_out(problem: Problem, share: float, stream: Stream) -> Split:
             "hold-out needs measurements that can be left out one by one: Entries",
             "give the rank: LowRank(rank)",
         )
-    count = operator.rows.numel()
-    aside = round(share * count)
-    require(
-        0 < aside < count,
-        f"{count} observed cells are too few to hold out {share:.0%}",
-        remedy="give the rank: LowRank(rank)",
-    )
-    order = stream.permutation(count, "hold-out").to(operator.rows.device)
-    judge, kept = order[:aside], order[aside:].sort().values
+    how = gaps.split(operator, share, stream, "hold-out", "give the rank: LowRank(rank)")
+    kept, judge = how.kept, how.judge
     rows, cols, y = operator.rows, operator.cols, problem.y
     fit = Problem(y[kept], Entries(rows[kept], cols[kept], operator.shape), problem.noise)
-    return Split(fit, rows[judge].long(), cols[judge].long(), y[judge])
+    return Split(fit, rows[judge].long(), cols[judge].long(), y[judge], how)
 
 
 def choose(
@@ -136,7 +135,18 @@ def choose(
         ridge = _descend(judge, rank, ridges, ridge)
         if ridge == before:
             break
-    return Choice(judge.best(), tuple(judge.tried))
+    return Choice(judge.best(), tuple(judge.tried), _doubts(split, judge.best()))
+
+
+def _doubts(split: Split, best: Candidate) -> tuple[str, ...]:
+    """Say where the best candidate tells nothing of the gaps, or is no better than means."""
+    if split.how.gaps is None:
+        return ()
+    if not split.how.alike:
+        return (UNJUDGED,)
+    shape = split.fit.operator.shape_in
+    judge = Problem(split.y, Entries(split.rows, split.cols, (shape[0], shape[1])))
+    return outdone(best.error, plain([(split.fit, judge)]))
 
 
 def thinned(problem: Problem, stream: Stream, largest: int) -> Problem:

@@ -367,7 +367,7 @@ def test_a_changed_input_is_not_resumed(wide, tmp_path):
 
 
 def test_a_refused_job_leaves_nothing(wide, tmp_path):
-    with pytest.raises(InputError, match="too few to judge"):
+    with pytest.raises(InputError, match="too few to hold out"):
         complete(CompleteJob(str(wide), holdout=1e-6, **QUICK), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
@@ -377,6 +377,24 @@ def test_a_model_that_does_not_help_is_said_not_to(tmp_path):
     write_gaps(tmp_path / "noise.csv", table)
     job = CompleteJob(str(tmp_path / "noise.csv"), rank=8, ridge=0.0, biases=True)
     assert "no better than row and column" in complete(job, tmp_path / "run").summary["warnings"][0]
+
+
+def test_a_table_with_missing_ends_is_judged_by_ends(tmp_path):
+    table = table_of(60, 30, noise=0.01, share=1.0)
+    kept = (table.rows % 5 != 2) | (table.cols < 20)
+    cells = {"rows": table.rows[kept], "cols": table.cols[kept], "values": table.values[kept]}
+    write_gaps(tmp_path / "ends.csv", replace(table, **cells))
+    job = CompleteJob(str(tmp_path / "ends.csv"), ridge=0.0, biases=False)
+    summary = complete(job, tmp_path / "run").summary
+    assert summary["scores"]["alike"]
+    assert summary["settings"]["rank"] == 2
+    hidden = np.load(tmp_path / "run" / "heldout.npz")
+    rows = np.unique(hidden["rows"][(hidden["rows"] % 5 != 2)])
+    for row in rows:  # those without a gap get a whole one
+        assert set(range(20, 30)) == set(hidden["columns"][hidden["rows"] == row])
+    filled = read_table(tmp_path / "run" / "completed.csv").values.reshape(60, 30)
+    dense = table.values.reshape(60, 30)
+    assert np.abs(filled - dense).max() < 0.1
 
 
 def test_judging_pairs_each_cell_with_its_own_prediction():

@@ -11,7 +11,7 @@ import torch
 from wellposed.cli import main
 from wellposed.errors import InputError, StoreError
 from wellposed.jobs.again import rebuild, resume
-from wellposed.jobs.cube_completion import gathered, slices
+from wellposed.jobs.cube_completion import slices
 from wellposed.jobs.cubes import complete_cube
 from wellposed.jobs.requests import CompleteCubeJob, SeparateJob
 from wellposed.jobs.separate import separate
@@ -83,14 +83,29 @@ def test_slices_show_the_longest_modes_and_the_gaps():
     assert (found["completed_13"][:, 2:] == 5.0).all()
 
 
-def test_gaps_that_lie_together_are_told():
-    missing = Stream(3).uniform(SIDES, "mask") < 0.1
-    assert not gathered(missing, [[], [], []])  # by chance
-    missing[:, 5] = True
-    assert not gathered(missing, [[], [5], []])  # an empty slice is named elsewhere
-    missing[4:12, 6:12, -6:] = True
-    (told,) = gathered(missing, [[], [5], []])
-    assert "next to one along mode" in told
+def test_missing_ends_are_judged_by_ends_and_filled(tmp_path, capsys):
+    stream = Stream(73141)
+    factors = [stream.uniform((n, 2), f"{n}").numpy() for n in (24, 12, 18)]
+    truth = np.einsum("ia,ja,ka->ijk", *factors)
+    values = truth + 0.01 * stream.normal(truth.shape, "noise").numpy()
+    values[2::6, :, -6:] = np.nan
+    values[:, 7] = np.nan
+    np.save(tmp_path / "ends.npy", values)
+    assert main(["complete", str(tmp_path / "ends.npy"), "--out", str(tmp_path / "run")]) == 0
+    assert "held-out cells in the shape of the gaps" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    (told,) = summary["warnings"]
+    assert told.startswith("1 of the 12 slices of mode 1 have no observed cell")
+    assert told.endswith(": 7.")
+    scores = summary["scores"]
+    assert scores["alike"]
+    assert scores["model"]["rmse"] < 0.02 < scores["plain"]["error"]
+    completed = np.load(tmp_path / "run" / "completed.npy")
+    ends = np.delete((completed - truth)[2::6, :, -6:], 7, 1)
+    assert np.sqrt((ends**2).mean()) < 0.01
+    html = page(tmp_path / "run")
+    assert "in the shape of the gaps, since missing cells lie together" in html
+    assert html.index("have no observed cell") < html.index("How good the predictions are")
 
 
 def test_ranks_whose_fit_diverged_are_a_dash(tmp_path, monkeypatch):

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 import wellposed as wp
+from wellposed.growth import widened
 from wellposed.multilinear import Tucker, dense, relative_error
 from wellposed.rng import Stream
-from wellposed.selection_tensor import choose_ranks, hold_out_cells, widened
+from wellposed.selection_tensor import choose_ranks, hold_out_cells
 
 RANKS = (3, 2, 4)
 
@@ -39,7 +40,7 @@ def test_the_true_ranks_are_found(seed):
 
 def test_the_split_is_disjoint_and_repeatable():
     problem, _ = cube(0.0)
-    fit, judge = hold_out_cells(problem, 0.1, Stream(1))
+    fit, judge, _ = hold_out_cells(problem, 0.1, Stream(1))
     again = hold_out_cells(problem, 0.1, Stream(1))[1]
     cells = torch.cat([fit.operator.indices, judge.operator.indices])
     assert len(cells.unique(dim=0)) == len(cells) == problem.y.numel()

@@ -63,7 +63,8 @@ def _complete_cube(summary: Mapping[str, Any]) -> None:
     if summary["scores"]:
         table = cube_scores(summary["scores"])
         say_table(table.heads, table.rows, numbers=True)
-        say(f"Relative error on held-out cells: {percent(summary['scores']['relative'])}.")
+        shape = " in the shape of the gaps" if summary["scores"]["alike"] else ""
+        say(f"Relative error on held-out cells{shape}: {percent(summary['scores']['relative'])}.")
     _warn(summary)
     say("Completed array in completed.npy, core and factors in factors.npz.")
 

@@ -45,7 +45,7 @@ def _work(
     recovery = bench.fit("fit", known.problem, settings.prior, method)
     model = predictor(recovery, known)
     written, warnings = _write(bench.folder, job, table, cells, model)
-    warnings += _doubts(table, scores)
+    warnings = [*settings.doubts, *_doubts(table, scores), *warnings]
     return {
         "job": job.kind,
         "status": recovery.status.value,
@@ -70,7 +70,7 @@ def _judged(
     table, cells = judge(predictor(recovery, parts.fit), parts)
     write_arrays(bench.folder / "heldout.npz", cells)
     about = {"cells": parts.y.numel(), "share": job.holdout, "status": recovery.status.value}
-    return settings, about | table
+    return settings, about | {"alike": parts.alike} | table
 
 
 def _write(
@@ -160,11 +160,17 @@ def _unknown(cells: Cells) -> list[str]:
 def _doubts(table: Table, scores: dict[str, Any]) -> list[str]:
     """Say what a reader should know before trusting the predictions."""
     found = []
-    for side, empty in (("row", table.empty_rows), ("column", table.empty_cols)):
+    sides = (
+        ("row", table.empty_rows, table.row_labels),
+        ("column", table.empty_cols, table.col_labels),
+    )
+    for side, empty, labels in sides:
         if len(empty):
+            more = ", ..." if len(empty) > SHOWN else ""
             found.append(
                 f"{len(empty):,} {side}(s) have no observed cell; they are predicted by the mean "
-                f"and the offsets of the other side."
+                "and the offsets of the other side: "
+                f"{', '.join(called(empty[:SHOWN], labels))}{more}."
             )
     if scores and scores["model"]["rmse"] >= scores["offsets"]["rmse"]:
         found.append(

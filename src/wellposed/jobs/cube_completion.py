@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +11,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wellposed.baselines import UNJUDGED, Plain, offsets, outdone, plain, untold
+from wellposed.gaps import together, unseen
 from wellposed.io import Cube, write_array, write_arrays
 from wellposed.jobs.catalogue import method_named
 from wellposed.jobs.folder import Bench, Done, Limits, carry_out
 from wellposed.jobs.judging import score
 from wellposed.jobs.requests import CompleteCubeJob
-from wellposed.lowrank.tensor_scaled_gd import TensorScaledGD
 from wellposed.operators.tensor_entries import TensorEntries
 from wellposed.priors.tucker import LowTucker
 from wellposed.problem import Problem
 from wellposed.result_tensor import TensorRecovery
 from wellposed.rng import Stream
-from wellposed.selection_tensor import choose_ranks, hold_out_cells
-
-SWEEPS = 5  # of fitting the offsets of each mode
-FEW = 30  # missing cells say nothing about how they lie
+from wellposed.selection_tensor import RankCandidate, RankChoice, choose_ranks, hold_out_cells
 
 
 def complete_values(
     job: CompleteCubeJob, cube: Cube, out: str | Path | None, progress: bool, seconds: float
 ) -> Done:
     """Complete a cube that was read and checked; see ``jobs.complete_cube``."""
-    method = TensorScaledGD() if job.method is None else method_named(job.method)
+    method = None if job.method is None else method_named(job.method)
     limits = Limits(job.steps, job.tol, job.seed, progress, seconds)
     return carry_out(job, out, limits, lambda bench: _work(bench, job, cube, method))
 
@@ -40,10 +39,10 @@ def _work(bench: Bench, job: CompleteCubeJob, cube: Cube, method: Any) -> dict[s
     values = torch.from_numpy(cube.values)
     seen = ~values.isnan()
     known = Problem(values[seen], TensorEntries.from_mask(seen))
-    ranks, tried, scores = _judged(bench, job, known, method)
+    choice, scores = _judged(bench, job, known, method)
+    ranks, method = choice.best.ranks, method or choice.method
     recovery: TensorRecovery = bench.fit("fit", known, LowTucker(ranks), method)
-    empty = [known.operator.empty(k).tolist() for k in range(values.ndim)]  # type: ignore[attr-defined]
-    completed = filled(values, recovery, empty)
+    completed = filled(values, recovery, unseen(known.operator))  # type: ignore[arg-type]
     write_array(bench.folder / "completed.npy", completed.numpy())
     factors = {f"factor_{k}": u.numpy() for k, u in enumerate(recovery.factors)}
     write_arrays(bench.folder / "factors.npz", {"core": recovery.core.numpy(), **factors})
@@ -58,54 +57,44 @@ def _work(bench: Bench, job: CompleteCubeJob, cube: Cube, method: Any) -> dict[s
             "method": type(recovery.method).__name__,
             "steps": recovery.steps,
             "spectra": [s.tolist() for s in recovery.mode_spectra],
-            "tried": tried,
+            "tried": [c._asdict() for c in choice.tried],
         },
         "scores": scores,
-        "warnings": doubts(empty, scores, cube.shape, cube.observed) + gathered(~seen, empty),
+        "warnings": doubts(known.operator, choice, scores, cube.observed),
     }
 
 
 def _judged(
     bench: Bench, job: CompleteCubeJob, known: Problem, method: Any
-) -> tuple[tuple[int, ...], list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[RankChoice, dict[str, Any]]:
     """Choose ranks that were left open, and score them unless nothing is to be set aside."""
-    fit, aside = known, None
+    fit, part = known, None
     if job.holdout > 0:
-        fit, aside = hold_out_cells(known, job.holdout, Stream(job.seed, 1))
-    ranks, tried = job.ranks, []
-    if ranks is None:
+        part = hold_out_cells(known, job.holdout, Stream(job.seed, 1))
+        fit = part.fit
+    if job.ranks is None:
         choice = bench.once("ranks", lambda: choose_ranks(fit, method, Stream(job.seed)))
-        ranks, tried = choice.best.ranks, [c._asdict() for c in choice.tried]
-    if aside is None:
-        return ranks, tried, {}
-    recovery: TensorRecovery = bench.fit("judged", fit, LowTucker(ranks), method)
-    cells = aside.operator.indices  # type: ignore[attr-defined]
+    else:
+        choice = RankChoice(RankCandidate(job.ranks, math.nan), ())
+    if part is None:
+        return choice, {}
+    prior, judge = LowTucker(choice.best.ranks), part.judge
+    recovery: TensorRecovery = bench.fit("judged", fit, prior, method or choice.method)
+    cells = judge.operator.indices  # type: ignore[attr-defined]
     guesses = {
         "model": recovery.predict(cells),
         "offsets": offsets(fit, cells),
-        "mean": torch.full_like(aside.y, float(fit.y.mean())),
+        "mean": torch.full_like(judge.y, float(fit.y.mean())),
     }
-    scores: dict[str, Any] = {n: score(v, aside.y)._asdict() for n, v in guesses.items()}
-    about = {"cells": aside.y.numel(), "share": job.holdout, "status": recovery.status.value}
-    relative = float((guesses["model"] - aside.y).norm() / aside.y.norm())
-    return ranks, tried, about | scores | {"relative": relative}
-
-
-def offsets(fit: Problem, cells: Tensor) -> Tensor:
-    """Predict cells by the mean and an offset for each position of each mode."""
-    indices, y = fit.operator.indices, fit.y  # type: ignore[attr-defined]
-    shape = fit.operator.shape_in
-    mean = y.mean()
-    found = [y.new_zeros(n) for n in shape]
-    rest = y - mean
-    for _ in range(SWEEPS):
-        for k, n in enumerate(shape):
-            at = indices[:, k]
-            count = torch.bincount(at, minlength=n).clamp_min(1)
-            change = torch.bincount(at, rest, n).to(y) / count
-            found[k] += change
-            rest = rest - change[at]
-    return mean + torch.stack([f[cells[:, k]] for k, f in enumerate(found)]).sum(0)
+    scores: dict[str, Any] = {n: score(v, judge.y)._asdict() for n, v in guesses.items()}
+    about = {
+        "cells": judge.y.numel(),
+        "share": job.holdout,
+        "alike": part.split.alike,
+        "status": recovery.status.value,
+        "relative": float((guesses["model"] - judge.y).norm() / judge.y.norm()),
+    }
+    return choice, about | scores | {"plain": plain([(fit, judge)])._asdict()}
 
 
 def filled(values: Tensor, recovery: TensorRecovery, empty: list[list[int]]) -> Tensor:
@@ -141,21 +130,26 @@ def _telling(missing: Tensor, mode: int) -> int:
     return int(places[(places - middle).abs().argmin()])
 
 
-def doubts(
-    empty: list[list[int]], scores: dict[str, Any], shape: tuple[int, ...], observed: float
-) -> list[str]:
+def doubts(cells: object, choice: RankChoice, scores: dict[str, Any], observed: float) -> list[str]:
     """Say what a reader should know before trusting the predictions."""
-    found = [
-        f"{len(places):,} of the {n:,} slices of mode {k} have no observed cell; they stay empty, "
-        f"since nothing is known of them: {', '.join(map(str, places[:10]))}"
-        f"{', ...' if len(places) > 10 else ''}."
-        for k, (places, n) in enumerate(zip(empty, shape, strict=True))
-        if places
-    ]
+    found = list(untold(cells, "they stay empty, since nothing is known of them"))
     if observed == 1:
         found.append(
             "No cell is missing: completed.npy is the array as it was. What the model makes of it "
             "is in factors.npz."
+        )
+    if choice.doubts:
+        return [*found, *choice.doubts]
+    if scores and scores["alike"]:
+        return [*found, *outdone(scores["model"]["rmse"], Plain(**scores["plain"]))]
+    gaps = together(cells)
+    if gaps is not None and scores:
+        found.append(UNJUDGED)
+    elif gaps is not None:
+        found.append(
+            f"Missing cells lie together: next to one along mode {gaps.mode} another is missing in "
+            f"{gaps.share:.0%} of the cases, by chance in {gaps.chance:.1%}. Nothing was set aside "
+            "to tell how good the model is there."
         )
     if scores and scores["model"]["rmse"] >= scores["offsets"]["rmse"]:
         found.append(
@@ -163,31 +157,3 @@ def doubts(
             "each position: this array may not be low-rank, or too few cells are observed."
         )
     return found
-
-
-def gathered(missing: Tensor, empty: list[list[int]]) -> list[str]:
-    """Say where missing cells lie next to each other, which a score by chance does not see.
-
-    Slices without any observed cell are left out: they are named already.
-    """
-    for k, places in enumerate(empty):
-        kept = [i for i in range(missing.shape[k]) if i not in set(places)]
-        missing = missing.index_select(k, torch.tensor(kept))
-    share = float(missing.double().mean())
-    beside = [_beside(missing, k) for k in range(missing.ndim)]
-    worst = max(range(len(beside)), key=beside.__getitem__)
-    if int(missing.sum()) < FEW or beside[worst] <= (1 + 3 * share) / 4:
-        return []
-    return [
-        f"Missing cells lie together: next to one along mode {worst} another is missing in "
-        f"{beside[worst]:.0%} of the cases, by chance in {share:.1%}. The cells that were set "
-        "aside have observed neighbours, so they are easier than the gaps, and ranks that suit "
-        "them may be too large there. Compare the gaps with what smaller --ranks give."
-    ]
-
-
-def _beside(missing: Tensor, mode: int) -> float:
-    """Return how often the next cell along a mode is missing where one is."""
-    last = missing.shape[mode] - 1
-    first, second = missing.narrow(mode, 0, last), missing.narrow(mode, 1, last)
-    return float((first & second).sum() / first.sum().clamp_min(1))

@@ -20,7 +20,7 @@ from typing import Any
 from wellposed import generation
 from wellposed.checks import require
 from wellposed.draws import Draws
-from wellposed.errors import CapabilityError, InputError
+from wellposed.errors import CapabilityError, InputError, undoubted
 from wellposed.jobs.inputs import digests, fresh_folder
 from wellposed.jobs.requests import Job, to_plain
 from wellposed.jobs.summary import read_summary, write_summary, write_text
@@ -91,11 +91,12 @@ class Bench:
             The fit was interrupted; its checkpoint is written.
         """
         limits = self.limits
-        result = recover(
-            problem, prior, method, steps=limits.steps, tol=limits.tol, seed=limits.seed,
-            out=self.folder / STAGES / stage, progress=limits.progress,
-            checkpoint_seconds=limits.checkpoint_seconds,
-        )  # fmt: skip
+        with undoubted():  # the job's summary has its own words
+            result = recover(
+                problem, prior, method, steps=limits.steps, tol=limits.tol, seed=limits.seed,
+                out=self.folder / STAGES / stage, progress=limits.progress,
+                checkpoint_seconds=limits.checkpoint_seconds,
+            )  # fmt: skip
         if result.status is Status.INTERRUPTED:
             raise KeyboardInterrupt
         return result

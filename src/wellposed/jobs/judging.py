@@ -1,6 +1,7 @@
 """An honest figure for a completed table: cells that nothing was fitted to or chosen by.
 
-split     a share of the observed cells is set aside before anything else happens
+split     a share of the observed cells is set aside before anything else happens: by chance, or in
+          the shape of the gaps where missing cells lie together
 model     rank, ridge and offsets are chosen on a part of the rest, the factors are fitted
           to all of the rest, and the cells set aside are predicted
 baselines the mean; the mean with row and column offsets: fitted to the same rest
@@ -15,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wellposed.checks import require
+from wellposed.gaps import split
 from wellposed.io import Table
 from wellposed.lowrank.biases import Biases, fit_biases
 from wellposed.operators.entries import Entries
@@ -45,6 +46,7 @@ class Parts(NamedTuple):
     rows: Tensor  # [t] of the cells that judge
     cols: Tensor
     y: Tensor
+    alike: bool  # they have the shape of the gaps
 
 
 class Score(NamedTuple):
@@ -81,7 +83,7 @@ def observed(table: Table) -> Observed:
 
 
 def set_aside(known: Observed, share: float, seed: int) -> Parts:
-    """Set aside a random share of the observed cells.
+    """Set aside a share of the observed cells, by chance or in the shape of the gaps.
 
     Raises
     ------
@@ -89,17 +91,11 @@ def set_aside(known: Observed, share: float, seed: int) -> Parts:
         There are too few cells.
     """
     cells, y = known
-    count = cells.rows.numel()
-    aside = round(share * count)
-    require(
-        0 < aside < count,
-        f"{count} observed cells are too few to judge a model by {share:.0%} of them",
-        remedy="use --holdout 0 and give --rank and --ridge",
-    )
-    order = Stream(seed).permutation(count, "cells that judge")
-    judge, kept = order[:aside], order[aside:].sort().values
+    remedy = "use --holdout 0 and give --rank and --ridge"
+    how = split(cells, share, Stream(seed), "cells that judge", remedy)
+    kept, judge = how.kept, how.judge
     fit = Observed(Entries(cells.rows[kept], cells.cols[kept], cells.shape), y[kept])
-    return Parts(fit, cells.rows[judge].long(), cells.cols[judge].long(), y[judge])
+    return Parts(fit, cells.rows[judge].long(), cells.cols[judge].long(), y[judge], how.alike)
 
 
 def predictor(recovery: Recovery, known: Observed) -> Predictor:

@@ -32,6 +32,7 @@ class Settings:
     ridge: float
     biases: bool
     tried: tuple[Tried, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def prior(self) -> LowRank:
@@ -64,7 +65,7 @@ def settle(bench: Bench, job: CompleteJob, problem: Problem, method: Any) -> Set
     side = min(sides, key=lambda s: found[s].best.error)
     best = found[side].best
     tried = tuple(Tried(c.rank, c.ridge, s, c.error) for s in sides for c in found[s].tried)
-    return Settings(best.rank, best.ridge, side, tried)
+    return Settings(best.rank, best.ridge, side, tried, found[side].doubts)
 
 
 def _choose(bench: Bench, job: CompleteJob, problem: Problem, method: Any, biases: bool) -> Choice:

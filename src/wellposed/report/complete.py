@@ -102,6 +102,13 @@ def score_table(scores: Mapping[str, Any], **names: str) -> Table:
     return Table(["Predicted by", "RMSE", "Mean absolute error", "RMSE, % of mean's"], rows, 0)
 
 
+def how_set_aside(scores: Mapping[str, Any]) -> str:
+    """Say how the cells that judge were chosen."""
+    if scores["alike"]:
+        return " in the shape of the gaps, since missing cells lie together,"
+    return f" by chance ({percent(scores['share'])})"
+
+
 def _change(model: Mapping[str, float], other: Mapping[str, float]) -> str:
     if not other["rmse"]:
         return "0 %"
@@ -126,7 +133,7 @@ def _judged(source: Source) -> list[Section]:
         Figure("How many cells are predicted within a given error.", errors("table", off)),
     ]  # fmt: skip
     text = (
-        f"{number(scores['cells'])} observed cells ({percent(scores['share'])}) were set aside "
+        f"{number(scores['cells'])} observed cells were set aside{how_set_aside(scores)} "
         "before rank, ridge and offsets were chosen and before anything was fitted. The model and "
         "its baselines predict them here; the final model is fitted to all cells."
     )
@@ -139,8 +146,9 @@ def _tried(source: Source) -> list[Section]:
     if len({t["rank"] for t in tried}) < 2:
         return []
     text = (
-        "Each candidate was fitted to nine tenths of the cells that may be seen, and judged on "
-        "the last tenth. The smallest rank within a fifth of a per cent of the best was taken."
+        "Each candidate was fitted to a part of the cells that may be seen, and judged on the "
+        "others, set aside in the same way. The smallest rank within a fifth of a per cent of the "
+        "best was taken."
     )
     chart = candidates("table", tried, settings["rank"])
     caption = f"Best error of each rank over all ridges tried; rank {settings['rank']} was taken."

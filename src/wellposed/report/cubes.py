@@ -11,7 +11,7 @@ from wellposed.io.arrays import read_npz
 from wellposed.io.source import Limits
 from wellposed.report.charts import cumulative_energy, profiles
 from wellposed.report.common import asked, fitted, made_with, the_fit
-from wellposed.report.complete import score_table
+from wellposed.report.complete import how_set_aside, score_table
 from wellposed.report.model import (
     Figure,
     Page,
@@ -136,9 +136,10 @@ def _scores(summary: Mapping[str, Any]) -> list[Section]:
     if not scores:
         return []
     text = (
-        f"{number(scores['cells'])} observed cells ({percent(scores['share'])}) were set aside "
+        f"{number(scores['cells'])} observed cells were set aside{how_set_aside(scores)} "
         "before anything was chosen or fitted. The model predicts them with a relative error of "
-        f"{percent(scores['relative'])} (norm of the errors over norm of the values)."
+        f"{percent(scores['relative'])} (norm of the errors over norm of the values). Best without "
+        f"a model is {scores['plain']['name']}: RMSE {number(scores['plain']['error'])}."
     )
     return [Section("How good the predictions are", text, cube_scores(scores))]
 
@@ -151,8 +152,9 @@ def _tried(summary: Mapping[str, Any]) -> list[Section]:
     rows = [[" × ".join(map(str, t["ranks"])), number(t["error"], 4)] for t in tried[-LISTED:]]
     strong = next((k for k, t in enumerate(tried[-LISTED:]) if list(t["ranks"]) == taken), -1)
     text = (
-        "A tenth of the cells that are fitted was set aside. All ranks climb together while the "
-        "error on it falls; then each mode goes up while it pays, and down while it costs nothing."
+        "Of the cells that are fitted a part was set aside in the same way. All ranks climb "
+        "together while the error on it falls; then each mode goes up while it pays, and down "
+        "while it costs nothing."
     )
     note = "" if len(tried) <= LISTED else f"The last {LISTED} of {len(tried)} candidates."
     if any(t["error"] is None for t in tried[-LISTED:]):
