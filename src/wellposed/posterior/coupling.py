@@ -2,14 +2,14 @@
 
 Model      the chain at a constant eta has the law ~ p q_eta, q_eta the likelihood blurred by
            N(0, eta^2 I); as eta falls it becomes the posterior, and mixes ever more slowly.
-Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix. Under
-           Gaussian or heavy-tailed noise 2.5 times what the data resolve where that is more, up to
-           three times the spread: weak data decide little at the spread, and chains that have to
-           travel far in steps of it arrive late.
+Default    eta_max: the prior's spread ``sigma_data``: modes about that far apart still mix. Of a
+           linear operator under Gaussian or heavy-tailed noise 2.5 times what the data resolve
+           where that is more, up to three times the spread: weak data decide little at the
+           spread, and chains that have to travel far in steps of it arrive late.
            eta_min: a third of what the data resolve, 1 / sqrt(curvature of the log-likelihood):
            sigma / ||A|| for Gaussian noise. The blur then adds at most a ninth to the noise
-           variance. A sixth under other noise, where the blur also shifts: bits seen through it
-           look more even, so signals come out larger. Never below a two-hundredth of the spread,
+           variance. A sixth elsewhere, where the blur also shifts: bits seen through it look more
+           even, so signals come out larger. Never below a two-hundredth of the spread,
            nor below the prior's own range.
 Bias       of order eta^2: total variation falls by four when eta is halved.
 """
