@@ -12,7 +12,7 @@ from wellposed.jobs.complete import complete
 from wellposed.jobs.requests import CompleteJob, SeparateJob, TrainJob, from_plain, to_plain
 from wellposed.run import Status
 
-GONE = object()
+GONE = "(gone)"
 
 
 @pytest.fixture
