@@ -10,7 +10,7 @@ Methods    DPnP with either denoising sampler, DPS, LGD-MC: five settings each, 
            LPIPS of all draws of the tuning pictures; then one draw of each test picture is scored.
 Fairness   an evaluation of DPnP is one pass through the network, a step of DPS or LGD-MC is two
            (there and back). DPnP makes 1.6 times as many passes as they (1.2 times where the
-           operator is not linear, for Langevin moves cost time too) and takes less than twice
+           operator is not linear, for Langevin moves cost time too) and takes up to about twice
            the time. The same measurements, the same number of settings, no warm start: DPnP's
            search, where the operator is not linear, begins with noise and is half of its passes.
            Signs that phase retrieval cannot see, one of each channel, are resolved before
