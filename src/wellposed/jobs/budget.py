@@ -12,6 +12,8 @@ import torch
 
 import wellposed
 from wellposed.errors import InputError
+from wellposed.noise.base import Likelihood
+from wellposed.posterior.search import seeks
 from wellposed.priors.diffusion import DiffusionPrior
 from wellposed.problem import Problem
 from wellposed.task import Task
@@ -80,8 +82,8 @@ def named(method: str, budget: int | None, seeking: bool = False) -> Any:
 
 def seeking(problem: Problem) -> bool:
     """Whether DPnP looks for a start before it draws."""
-    smooth = problem.operator.differentiable and getattr(problem.noise, "differentiable", False)
-    return smooth and not problem.operator.linear
+    noise = problem.noise
+    return isinstance(noise, Likelihood) and seeks(problem.operator, noise)
 
 
 def evaluations(method: Any, problem: Problem, prior: DiffusionPrior) -> int:

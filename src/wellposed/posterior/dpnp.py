@@ -220,7 +220,7 @@ class DPnP:
 
     def _levels(self, fit: DataFit) -> int:
         if self.search is None:
-            return self.steps if seeks(fit) else 0
+            return self.steps if seeks(fit.operator, fit.noise) else 0
         require(
             fit.differentiable or self.search == 0,
             f"search is {self.search}, and {type(fit.operator).__name__} under "

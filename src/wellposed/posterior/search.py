@@ -21,6 +21,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from wellposed.noise.base import Likelihood
+from wellposed.operators.base import Operator
 from wellposed.posterior.coupling import resolution
 from wellposed.posterior.datafit import DataFit, column, inner
 from wellposed.priors.diffusion import DiffusionPrior
@@ -65,6 +67,6 @@ class Search(NamedTuple):
         return z
 
 
-def seeks(fit: DataFit) -> bool:
+def seeks(operator: Operator, noise: Likelihood) -> bool:
     """Whether the log-likelihood may have many maxima, and a gradient to climb along."""
-    return fit.differentiable and not fit.operator.linear
+    return operator.differentiable and noise.differentiable and not operator.linear
