@@ -8,6 +8,8 @@ Pictures   fashion: its test pictures, 32 x 32. photo: tiles of 64 x 64 of seven
            tuned on are others than those that they are tested on.
 Methods    DPnP with either denoising sampler, DPS, LGD-MC: five settings each, chosen by mean
            LPIPS of all draws of the tuning pictures; then one draw of each test picture is scored.
+           DPnP's settings include a temperature of the likelihood, a strength of the data as the
+           others' zeta and scale are, and whether a mean is read out in the end, as both others do.
 Fairness   an evaluation of DPnP is one pass through the network, a step of DPS or LGD-MC is two
            (there and back). DPnP makes 1.6 times as many passes as they (1.2 times where the
            operator is not linear, for Langevin moves cost time too) and takes up to about twice
@@ -31,7 +33,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +46,7 @@ from torch import Tensor
 import wellposed as wp
 from benchmarks.common import RESULTS, save
 from benchmarks.photographs import NAMES, photograph, tiles
-from benchmarks.together import draw, measure
+from benchmarks.together import Together, draw, measure
 from wellposed.datasets import load
 from wellposed.errors import FileError
 from wellposed.evaluation.images import align, psnr, ssim
@@ -68,6 +70,20 @@ class Work:
     signs: bool = False  # whether x and -x look alike, channel by channel
 
 
+@dataclass(frozen=True)
+class Setting:
+    """A method, and the temperature of the likelihood that it is given."""
+
+    method: Any
+    temperature: float = 1.0
+
+    def on(self, seen: Together) -> Together:
+        """Return the measurements with the likelihood at this temperature."""
+        if self.temperature == 1:
+            return seen
+        return replace(seen, noise=wp.noise.Tempered(seen.noise, self.temperature))
+
+
 def tasks(shape: tuple[int, int, int]) -> list[Work]:
     """Return the three tasks for pictures of a shape."""
     phase = wp.operators.PhaseRetrieval(code(shape, seed=0), 4.0, shape)
@@ -78,37 +94,63 @@ def tasks(shape: tuple[int, int, int]) -> list[Work]:
     ]
 
 
-def settings(work: Work, passes: int) -> dict[str, list[Any]]:
+COARSE = {"denoiser_steps": 8, "eta_max": 4.0, "eta_min": 0.3}
+MEAN = {"readout": "mean"}
+FIELDS: dict[str, list[dict[str, Any]]] = {  # of DPnP, five for each task
+    "super-resolution": [
+        COARSE,
+        COARSE | {"temperature": 0.7},
+        COARSE | {"temperature": 0.5},
+        COARSE | {"temperature": 0.5} | MEAN,
+        {"denoiser_steps": 8, "eta_max": 2.0, "temperature": 0.5} | MEAN,
+    ],
+    "phase retrieval": [
+        {"denoiser_steps": steps, "eta_max": 0.3, "temperature": temperature}
+        for steps, temperature in ((4, 0.25), (8, 0.25), (4, 0.15), (6, 0.15), (8, 0.15))
+    ],
+    "one bit": [
+        {"denoiser_steps": 4, "eta_max": 1.0, "eta_min": 0.3},
+        {"denoiser_steps": 6, "eta_max": 1.0, "eta_min": 0.4},
+        {"denoiser_steps": 4, "eta_max": 1.0, "eta_min": 0.5} | MEAN,
+        {"denoiser_steps": 8, "eta_max": 1.0, "eta_min": 0.5} | MEAN,
+        {"denoiser_steps": 4, "eta_max": 2.0, "eta_min": 0.4} | MEAN,
+    ],
+}
+
+
+def settings(work: Work, passes: int) -> dict[str, list[Setting]]:
     """Return five settings for each method; DPS and LGD-MC pass so often through the network."""
     steps, linear = passes // 2, work.operator.linear
     more = round(MORE[linear] * passes)
     longer = 100 / steps  # fewer steps along a norm have to be longer
-    straight = [(8, 2.0), (4, 2.0), (4, 1.0), (4, 0.7), (2, 2.0)]
-    bent = [(4, 0.7), (4, 0.3), (2, 0.7), (2, 0.5), (2, 0.3)]
     search = 0 if linear else more // 2
-    ours = [
-        {"denoiser_steps": n, "eta_max": eta, "search": search}
-        for n, eta in (straight if linear else bent)
-    ]
+    ours = [{"search": search, **fields} for fields in FIELDS[work.name]]
+    zetas = [z * (1 if linear else 4) for z in (0.6, 1.2, 2.4, 4.8, 9.6)]
     likely = [{"scale": s} for s in (0.6, 1.0, 1.7)]
     normed = [{"scale": s * longer, "weight": "norm", "temperature": 1e-3} for s in (1.5, 3.0)]
     return {
         OURS: [sweeps("ddim", more, **fields) for fields in ours],
         "DPnP-DDPM": [sweeps("ddpm", more, **fields) for fields in ours],
-        "DPS": [wp.DPS(steps=steps, zeta=z * longer) for z in (0.6, 1.2, 2.4, 4.8, 9.6)],
-        "LGD-MC": [wp.LGDMC(steps=steps, **fields) for fields in (*likely, *normed)],
+        "DPS": [Setting(wp.DPS(steps=steps, zeta=z * longer)) for z in zetas],
+        "LGD-MC": [Setting(wp.LGDMC(steps=steps, **fields)) for fields in (*likely, *normed)],
     }
 
 
 def sweeps(
-    denoiser: Any, passes: int, *, denoiser_steps: int, search: int = 0, **fields: Any
-) -> Any:
-    """DPnP with so many evaluations in all, and twenty Langevin moves where it needs any."""
-    steps = (passes - search) // denoiser_steps
-    return wp.DPnP(
-        steps=steps, denoiser=denoiser, denoiser_steps=denoiser_steps, tail=min(4, steps // 4),
+    denoiser: Any, passes: int, *, denoiser_steps: int, search: int = 0, temperature: float = 1.0,
+    **fields: Any,
+) -> Setting:  # fmt: skip
+    """DPnP with so many evaluations in all, and twenty Langevin moves where it needs any.
+
+    The heat flow's sweeps are half as many and twice as long, as they are by default.
+    """
+    inner = denoiser_steps * (2 if denoiser == "ddpm" else 1)
+    steps = max(2, (passes - search) // inner)
+    method = wp.DPnP(
+        steps=steps, denoiser=denoiser, denoiser_steps=inner, tail=min(4, steps // 4),
         moves=20, search=search, **fields,
     )  # fmt: skip
+    return Setting(method, temperature)
 
 
 def pictures(prior: str, tune: int, test: int) -> tuple[Tensor, Tensor]:
@@ -163,17 +205,16 @@ class Bench:
     draws: int = 1
     trials: int = 1
 
-    def run(self, method: Any, images: Tensor, part: str) -> Scores:
+    def run(self, setting: Setting, images: Tensor, part: str) -> Scores:
         """Recover pictures, all at once; return scores, a list over pictures each."""
-        return self.rows.get(
-            f"{self.work.name} | {part} | {method!r}", lambda: self._run(method, images, part)
-        )
+        key = f"{self.work.name} | {part} | {setting!r}"
+        return self.rows.get(key, lambda: self._run(setting, images, part))
 
-    def _run(self, method: Any, images: Tensor, part: str) -> Scores:
+    def _run(self, setting: Setting, images: Tensor, part: str) -> Scores:
         work, testing = self.work, part == "test"
-        seen = measure(work.operator, work.noise, images, 0 if testing else 1000)
+        seen = setting.on(measure(work.operator, work.noise, images, 0 if testing else 1000))
         many = self.draws if testing else self.trials
-        drawn = [draw(self.prior, work.operator, seen, method, k) for k in range(many)]
+        drawn = [draw(self.prior, work.operator, seen, setting.method, k) for k in range(many)]
         x = torch.stack([d.x for d in drawn], 1)
         found = self.scores(x, images)
         if not testing:  # every draw counts
@@ -205,12 +246,12 @@ class Bench:
             found["covered"] = inside.flatten(1).double().mean(1).tolist()
         return found
 
-    def tuned(self, methods: list[Any], images: Tensor) -> Any:
+    def tuned(self, among: list[Setting], images: Tensor) -> Setting:
         """Return the setting with the least LPIPS (or the largest PSNR where there is none)."""
-        found = [self.run(method, images, "tune") for method in methods]
+        found = [self.run(setting, images, "tune") for setting in among]
         if self.metric is None:
-            return methods[int(np.argmax([np.mean(f["psnr"]) for f in found]))]
-        return methods[int(np.argmin([np.mean(f["lpips"]) for f in found]))]
+            return among[int(np.argmax([np.mean(f["psnr"]) for f in found]))]
+        return among[int(np.argmin([np.mean(f["lpips"]) for f in found]))]
 
 
 def mean_error(values: list[float]) -> tuple[float, float]:
@@ -258,12 +299,10 @@ def main(argv: list[str]) -> None:
     found = {}
     for work in (tasks(shape)[number] for number in asked.tasks):
         bench = Bench(work, prior, metric, rows, asked.draws, asked.trials)
-        best = {
-            n: bench.tuned(methods, tune) for n, methods in settings(work, asked.passes).items()
-        }
-        found[work.name] = {n: bench.run(method, test, "test") for n, method in best.items()}
-        for name, method in best.items():
-            print(f"{work.name}: {name} is {method!r}")
+        best = {n: bench.tuned(among, tune) for n, among in settings(work, asked.passes).items()}
+        found[work.name] = {n: bench.run(setting, test, "test") for n, setting in best.items()}
+        for name, setting in best.items():
+            print(f"{work.name}: {name} is {setting!r}")
         Console(width=120).print(shown(work.name, found[work.name], key))
     print(save(f"restorations-{asked.prior}", {"about": about, "tasks": found}))
 

@@ -51,6 +51,15 @@ class Together(Likelihood):
         """Return log p at a perfect fit: the same for every measurement of these laws."""
         return self.noise.peak(y)
 
+    @property
+    def sharpens(self) -> bool:  # type: ignore[override]
+        """Whether the law does."""
+        return self.noise.sharpens
+
+    def sharpened(self, spread: float) -> Together:
+        """Sharpen the law."""
+        return Together(self.noise.sharpened(spread), self.ys)
+
     def gaussian_form(self, y: Tensor) -> GaussianForm | None:
         """Return all targets, where the law is Gaussian."""
         return self.noise.gaussian_form(self.ys)

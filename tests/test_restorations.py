@@ -40,19 +40,19 @@ def test_many_pictures_at_once_are_each_recovered_from_their_own_measurement(
     for room in (coupling, search):  # it looks at all measurements
         monkeypatch.setattr(room, "resolution", lambda prior, fit: 0.2)
     work = table.tasks(SHAPE)[number]
-    method = table.settings(work, 24)[name][1]
-    both = measure(work.operator, work.noise, IMAGES, 0)
-    alone = Together(work.noise, both.ys[:1])
+    setting = table.settings(work, 24)[name][1]
+    method, both = setting.method, setting.on(measure(work.operator, work.noise, IMAGES, 0))
+    alone = Together(both.noise, both.ys[:1])
     x = draw(PRIOR, work.operator, both, method, 0).x
-    swapped = Together(work.noise, both.ys[[0, 2, 1]])
+    swapped = Together(both.noise, both.ys[[0, 2, 1]])
     other = draw(PRIOR, work.operator, swapped, method, 0).x
     # noise and steps belong to places in the block, data to measurements
     assert torch.equal(x[0], other[0])
     assert not torch.allclose(x[1], other[1], atol=5e-2)
-    single = wp.Problem(alone.ys[0], work.operator, work.noise)
+    single = wp.Problem(alone.ys[0], work.operator, both.noise)
     assert torch.allclose(
         both.log_density(single.y, work.operator.forward(x))[:1],
-        work.noise.log_density(alone.ys, work.operator.forward(x[:1])),
+        both.noise.log_density(alone.ys, work.operator.forward(x[:1])),
     )
 
 
@@ -70,7 +70,7 @@ def test_scores_resolve_signs_where_the_measurement_does_not_see_them(tmp_path):
 
 
 def test_tuning_takes_the_better_setting_and_rows_outlive_the_process(tmp_path):
-    good, bad = wp.DPS(steps=15, zeta=1.0), wp.DPS(steps=15, zeta=100.0)
+    good, bad = (table.Setting(wp.DPS(steps=15, zeta=zeta)) for zeta in (1.0, 100.0))
     assert bench(0, tmp_path).tuned([bad, good], IMAGES) is good
     kept = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert len(kept) == 2
@@ -89,3 +89,15 @@ def test_photographs_are_cut_into_tiles_that_are_not_flat():
     assert len(found) >= 8
     assert float(found.flatten(1).std(1).min()) > 0.15
     assert table.spread(10, 4) == [0, 3, 6, 9]
+
+
+def test_every_method_has_five_settings_and_a_temperature_sharpens_the_data():
+    for work in table.tasks(SHAPE):
+        for name, among in table.settings(work, 120).items():
+            assert len({repr(setting) for setting in among}) == 5, name
+    work = table.tasks(SHAPE)[0]
+    seen = measure(work.operator, work.noise, IMAGES, 0)
+    mean = work.operator.forward(IMAGES)
+    cold = table.Setting(None, 0.5).on(seen)
+    assert torch.allclose(cold.gradient(mean, mean), 2 * seen.gradient(mean, mean))
+    assert table.Setting(None).on(seen) is seen

@@ -8,6 +8,7 @@ is one unless a ``Tempered`` says otherwise. It may have
     curvature_bound  L with  -d^2 log p / d mean^2 <= L  for every element,
     peak             a bound of log p over all means: the value at a perfect fit,
     gaussian_form    log p = log N(target; mean, sigma^2) up to a constant,
+    sharpened        a law whose blur by Gaussian errors of the mean is this one (``sharpens``),
 
 and a ``ScaleMixture`` is Gaussian given a scale for each element, which it can draw given the
 residuals: so a Gaussian step stays exact inside a Gibbs sampler.
@@ -50,6 +51,7 @@ class Likelihood(Noise):
     """A noise with a density."""
 
     differentiable: ClassVar[bool] = True
+    sharpens: ClassVar[bool] = False
 
     @abstractmethod
     def log_density(self, y: Tensor, mean: Tensor) -> Tensor:
@@ -80,6 +82,20 @@ class Likelihood(Noise):
     def gaussian_form(self, y: Tensor) -> GaussianForm | None:
         """Return target and standard deviation where log p is Gaussian in the mean."""
         return None
+
+    def sharpened(self, spread: float) -> Likelihood:
+        """Return the law q with E q(y | mean + spread n) = p(y | mean), n ~ N(0, 1).
+
+        Raises
+        ------
+        CapabilityError
+            No such law is known (``sharpens`` is false).
+        """
+        raise CapabilityError(
+            f"{type(self).__name__} noise cannot be sharpened",
+            "of which law it is a blur is known for bits only",
+            "look at ``sharpens`` first",
+        )
 
 
 class ScaleMixture(Likelihood):

@@ -8,14 +8,20 @@ Model      OneBit      y = sign(mean + scale n), n logistic or Gaussian:
                        infinite at the outermost cells
 Update     in log space: log(Phi(b) - Phi(a)) = log Phi(b) + log(1 - exp(log Phi(a) - log Phi(b)))
            on the side where a + b <= 0, else for (-b, -a): no difference of numbers near one.
+           Sharpened: dither of variance v is dither of variance v - spread^2 that is seen through
+           Gaussian errors of the mean of standard deviation ``spread``; never below v / 4.
 Guarantee  both are log-concave in the mean, with curvature at most 1 / scale^2
-           (1 / (4 scale^2) for the logistic law).
+           (1 / (4 scale^2) for the logistic law). Sharpening is exact for Gaussian dither; a
+           logistic link of scale^2 - pi spread^2 / 8 (MacKay, 1992) blurs to the link itself
+           within 0.004 of probability for a spread of 0.75 scale (left alone: 0.024), and within
+           0.013 for any that is fully undone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +31,7 @@ from wellposed.noise.base import Likelihood, real
 from wellposed.rng import Stream
 
 LINKS = ("logistic", "probit")
+LEAST = 0.25  # of the dither's variance, left by sharpening
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,8 @@ class OneBit(Likelihood):
 
     scale: float
     link: str = "logistic"
+
+    sharpens: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         within(
@@ -98,6 +107,11 @@ class OneBit(Likelihood):
         """1 / (4 scale^2), or 1 / scale^2 for Gaussian dither."""
         return (0.25 if self.link == "logistic" else 1.0) / self.scale**2
 
+    def sharpened(self, spread: float) -> OneBit:
+        """Return the link whose blur by errors of the mean is this one."""
+        share = math.pi / 8 if self.link == "logistic" else 1.0
+        return replace(self, scale=_sharper(self.scale, math.sqrt(share) * spread))
+
     def _log_link(self, t: Tensor) -> Tensor:
         logistic: Tensor = torch.nn.functional.logsigmoid(t)
         return logistic if self.link == "logistic" else _log_ndtr(t)
@@ -132,6 +146,8 @@ class Quantized(Likelihood):
     bits: int
     step: float
     dither: float
+
+    sharpens: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         whole(self.bits, "bits")
@@ -189,6 +205,10 @@ class Quantized(Likelihood):
         """1 / dither^2."""
         return self.dither**-2
 
+    def sharpened(self, spread: float) -> Quantized:
+        """Return the law whose blur by errors of the mean is this one."""
+        return replace(self, dither=_sharper(self.dither, spread))
+
     def _ends(self, y: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         """Return a and b."""
         cell = (y / self.step - 0.5).round()
@@ -196,6 +216,11 @@ class Quantized(Likelihood):
         high = ((cell + 1) * self.step - mean) / self.dither
         low = torch.where(cell <= -self._half, -math.inf, low)
         return low, torch.where(cell >= self._half - 1, math.inf, high)
+
+
+def _sharper(size: float, spread: float) -> float:
+    """Take a variance from that of the dither, as far as it goes."""
+    return math.sqrt(max(size**2 - spread**2, LEAST * size**2))
 
 
 def log_interval(low: Tensor, high: Tensor) -> Tensor:

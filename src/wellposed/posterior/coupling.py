@@ -8,8 +8,8 @@ Default    eta_max: the prior's spread ``sigma_data``: modes about that far apar
            spread, and chains that have to travel far in steps of it arrive late.
            eta_min: a third of what the data resolve, 1 / sqrt(curvature of the log-likelihood):
            sigma / ||A|| for Gaussian noise. The blur then adds at most a ninth to the noise
-           variance. A sixth elsewhere, where the blur also shifts: bits seen through it look more
-           even, so signals come out larger. Never below a two-hundredth of the spread,
+           variance. So too where the data's half undoes the blur (bits, see ``dpnp``). A sixth
+           elsewhere, where the blur also shifts. Never below a two-hundredth of the spread,
            nor below the prior's own range.
 Bias       of order eta^2: total variation falls by four when eta is halved.
 """
@@ -77,7 +77,8 @@ def default_ends(prior: DiffusionPrior, fit: DataFit, shape: Shape) -> tuple[flo
     finest, even = resolution(prior, fit), fit.form is not None or fit.mixture is not None
     wide = min(WEAK * finest, WIDEST * spread) if even else 0.0
     high = min(max(spread, wide), prior.sigma_max)
-    low = max(FLOOR * spread, prior.sigma_min, (SHARE if even else SHIFTED) * finest)
+    share = SHARE if even or fit.sharpens else SHIFTED
+    low = max(FLOOR * spread, prior.sigma_min, share * finest)
     return high, min(low, high)
 
 

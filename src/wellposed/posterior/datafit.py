@@ -8,7 +8,7 @@ Curvature  largest eigenvalue of -L'' by power iteration on differences of gradi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from wellposed.errors import CapabilityError
 from wellposed.noise.base import GaussianForm, Likelihood, ScaleMixture
-from wellposed.operators.base import Operator
+from wellposed.operators.base import LinearOperator, Operator
 from wellposed.problem import Problem
 from wellposed.task import Task
 
@@ -97,6 +97,26 @@ class DataFit:
         """The noise where L is Gaussian in x given a scale for each measurement, else None."""
         able = self.operator.linear and self.power == 1
         return self.noise if able and isinstance(self.noise, ScaleMixture) else None
+
+    @property
+    def sharpens(self) -> bool:
+        """Whether the blur of L by Gaussian errors of the signal can be undone."""
+        return self._row_norm is not None
+
+    @property
+    def _row_norm(self) -> float | None:
+        able = self.noise.sharpens and self.power == 1
+        if not able or not isinstance(self.operator, LinearOperator):
+            return None
+        return self.operator.row_norm
+
+    def sharpened(self, eta: float) -> DataFit:
+        """Return the fit whose blur by N(0, eta^2 I) in the signal is this one, if known; or this.
+
+        Errors of the signal are independent ones of each mean where the rows are orthogonal.
+        """
+        norm = self._row_norm
+        return self if norm is None else replace(self, noise=self.noise.sharpened(eta * norm))
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return L of each item, [B], float64."""
