@@ -70,6 +70,7 @@ class Problem:
             f"y holds {self.y.dtype} values, {type(self.operator).__name__} returns "
             f"{'complex' if known else 'real'} ones",
             "a measurement is compared with what the operator returns",
+            "y.to(torch.complex64)" if known else "take its real part, or another operator",
         )
         finite(self.y, "y")
         if self.noise is not None:

@@ -302,7 +302,11 @@ def _check_problem(problem: Any) -> None:
 def _unused(prior: str, **arguments: Any) -> None:
     """Refuse arguments that have no meaning for a kind of prior."""
     for name, value in arguments.items():
-        require(value is None, f"{name} was given with {prior}, which has no use for it")
+        require(
+            value is None,
+            f"{name} was given with {prior}, which has no use for it",
+            remedy="leave it out",
+        )
 
 
 def _check(request: Request) -> Request:

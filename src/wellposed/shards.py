@@ -153,7 +153,11 @@ class Shelf:
         while done < count:
             rows = load_tree(self._path(done // self.rows))
             if len(rows) == 0 or done + len(rows) > len(self.x):
-                raise StoreError(f"{self._path(done // self.rows)} does not fit this run")
+                raise StoreError(
+                    f"{self._path(done // self.rows)} does not fit this run",
+                    "it was changed",
+                    "start anew in another folder",
+                )
             self.x[done : done + len(rows)] = rows.to(self.x.device)
             done += len(rows)
 
@@ -204,6 +208,10 @@ class StoredDraws:
         while done < self.n:
             rows: Tensor = load_tree(shard_path(self.folder, shard))
             if len(rows) == 0:
-                raise StoreError(f"{shard_path(self.folder, shard)} holds no draws")
+                raise StoreError(
+                    f"{shard_path(self.folder, shard)} holds no draws",
+                    "it was changed",
+                    "start anew in another folder",
+                )
             done, shard = done + len(rows), shard + 1
             yield rows

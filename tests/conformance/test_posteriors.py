@@ -33,7 +33,8 @@ STEPS = 12
 CASES = {
     "DPnP": (
         wp.DPnP(STEPS, tail=8, denoiser_steps=3),
-        wp.DPnP(STEPS, "published", denoiser="ddpm", denoiser_steps=3, tail=0),
+        wp.DPnP(STEPS, "published", denoiser="ddpm", denoiser_steps=3, tail=0,
+                readout="mean"),
         wp.DPnP(STEPS, "diminishing", denoiser=ChainOU(stride=100, ratio=3.0), proximal="mala",
                 moves=2),
         wp.DPnP(STEPS, denoiser=AngleODE(2, 1), proximal="slice", moves=2),
@@ -257,6 +258,7 @@ FIELDS = {
     "proximal": ("gibbs",), "zeta": (-0.1, float("nan")), "grid": ("cosine", 3),
     "unit": (0.0, -1.0), "n": (0, 1.5), "scale": (-1.0, float("inf")), "temperature": (0.0, -1.0),
     "weight": ("root", 2), "moves": (0, 2.5), "search": (-1, 0.5), "tail": (-1, STEPS, 1.5),
+    "readout": ("mode", 1),
 }  # fmt: skip
 
 

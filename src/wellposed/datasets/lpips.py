@@ -136,7 +136,9 @@ def unpickled(data: bytes) -> Any:
     except FileError:
         raise
     except Exception as error:
-        raise FileError(f"the pickle cannot be read: {error}", "it is damaged") from None
+        raise FileError(
+            f"the pickle cannot be read: {error}", "it is damaged", "delete it and fetch it again"
+        ) from None
 
 
 class _Arrays(pickle.Unpickler):

@@ -112,6 +112,8 @@ class Setting:
             have == tuple(self.prior.shape),
             f"the operator takes signals of shape {list(have)}, the prior has "
             f"{list(self.prior.shape)}",
+            "both are about one signal",
+            "an operator for the shape of the prior, or a prior for that of the operator",
         )
 
     def signals(self, count: int) -> Tensor:

@@ -78,7 +78,11 @@ def header_of(path: Path, file: IO[bytes]) -> Header:
     """Read the header of a .npy stream that stands at its beginning."""
     lead = file.read(8)
     if len(lead) < 8 or lead[:6] != NUMPY or lead[6] not in (1, 2, 3):
-        raise FileError(f"{path} does not begin like a numpy array", "the file is damaged")
+        raise FileError(
+            f"{path} does not begin like a numpy array",
+            "the file is damaged",
+            "take it again from where it came",
+        )
     form = "<H" if lead[6] == 1 else "<I"
     (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
     if length > _HEADER:
@@ -120,7 +124,11 @@ def _fill(path: Path, file: IO[bytes], flat: NDArray[Any]) -> None:
         # 16 MiB at a time: a zip member that breaks off is noticed before all is unfolded
         piece = file.read(min(len(into) - done, 2**24))
         if not piece:
-            raise FileError(f"{path} ends after {done:,} of {len(into):,} bytes of data")
+            raise FileError(
+                f"{path} ends after {done:,} of {len(into):,} bytes of data",
+                "it was cut short",
+                "take it again from where it came",
+            )
         into[done : done + len(piece)] = piece
         done += len(piece)
 
@@ -140,5 +148,9 @@ def _shape(path: Path, told: dict[str, Any]) -> tuple[int, ...]:
     shape = told["shape"]
     whole = isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape)
     if not whole or len(shape) > 16 or not isinstance(told["fortran_order"], bool):
-        raise FileError(f"{path} has a header with shape {shape!r}", "the header is damaged")
+        raise FileError(
+            f"{path} has a header with shape {shape!r}",
+            "the header is damaged",
+            "take it again from where it came",
+        )
     return tuple(shape)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.errors import FileError
+from wellposed.io.source import NOTHING
 from wellposed.io.table import Table
 
 Whole = NDArray[np.int32] | NDArray[np.int64]
@@ -42,7 +43,7 @@ def assemble(
 def check_values(path: Path, values: NDArray[np.float64], where: Where) -> None:
     """Refuse NaN and infinite values, and a table without any."""
     if values.size == 0:
-        raise FileError(f"{path} holds no values", "there is nothing to recover from")
+        raise FileError(f"{path} holds no values", *NOTHING)
     bad = np.flatnonzero(~np.isfinite(values))
     if bad.size:
         raise FileError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wellposed.errors import FileError
 from wellposed.io.arrays import header_of, read_npy, read_npz
 from wellposed.io.images import MAGIC
-from wellposed.io.source import NUMPY, ZIP, Limits, decoding, head_of
+from wellposed.io.source import NOTHING, NUMPY, ZIP, Limits, decoding, head_of
 from wellposed.io.stacks import read_stack
 from wellposed.io.variables import holds_variables, read_variable
 from wellposed.io.video import is_video
@@ -149,7 +149,7 @@ def _checked(path: Path, values: NDArray[Any]) -> NDArray[Any]:
             "write NaN where a cell was not measured",
         )
     if np.isnan(values).all():
-        raise FileError(f"{path} has no observed cell", "there is nothing to recover from")
+        raise FileError(f"{path} has no observed cell", *NOTHING)
     return np.ascontiguousarray(values)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wellposed.errors import FileError
+from wellposed.io.source import NOTHING
 from wellposed.io.table import Table
 
 
@@ -34,7 +35,7 @@ def from_matrix(path: Path, matrix: NDArray[Any], where: Callable[[int, int], st
         )
     rows, cols = np.nonzero(~np.isnan(values))
     if not rows.size:
-        raise FileError(f"{path} has no observed cell", "there is nothing to recover from")
+        raise FileError(f"{path} has no observed cell", *NOTHING)
     kind = np.int32 if max(matrix.shape) < 2**31 else np.int64
     shape = (matrix.shape[0], matrix.shape[1])
     return Table(rows.astype(kind), cols.astype(kind), values[rows, cols], shape, layout="wide")

@@ -65,7 +65,11 @@ def is_idx(head: bytes) -> bool:
 def _array(path: Path, file: IO[bytes], limits: Limits) -> NDArray[Any]:
     lead = file.read(4)
     if not is_idx(lead):
-        raise FileError(f"{path} does not begin like an IDX file", "it is of another kind")
+        raise FileError(
+            f"{path} does not begin like an IDX file",
+            "it is of another kind",
+            "an .npy array, or a folder of images, will do too",
+        )
     shape = tuple(np.frombuffer(file.read(4 * lead[3]), ">u4").tolist())
     dtype = np.dtype(_TYPES[lead[2]])
     size = math.prod(shape) * dtype.itemsize

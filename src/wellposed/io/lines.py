@@ -46,7 +46,11 @@ def first_lines(path: Path, count: int = 20) -> list[tuple[int, str]]:
         if len(found) == count:
             break
     if not found:
-        raise FileError(f"{path} holds only blank lines", "there is nothing to recover")
+        raise FileError(
+            f"{path} holds only blank lines",
+            "there is nothing to recover",
+            "a line a row, or row, column, value",
+        )
     return found
 
 

@@ -50,6 +50,7 @@ def _load(path: Path, limits: Limits) -> Any:
             raise FileError(
                 f"{path} has {about.num_rows} rows and {about.num_columns} columns",
                 "it needs rows, and columns row, column, value, or the columns of a wide table",
+                "export the table again, with its values",
             )
         return file.read(use_threads=False)
 
@@ -74,7 +75,11 @@ def _wide(path: Path, table: Any, row_names: bool | None) -> Table:
 def _ids(path: Path, table: Any, k: int) -> Ids:
     column = table.column(k)
     if column.null_count:
-        raise FileError(f"{path}: column {table.column_names[k]!r} of ids has blanks")
+        raise FileError(
+            f"{path}: column {table.column_names[k]!r} of ids has blanks",
+            "each value belongs to a row and a column",
+            "fill or drop them",
+        )
     if types.is_integer(column.type):
         return np.asarray(column.cast(pyarrow.int64()).to_numpy(), np.int64)
     if _is_text(column.type):

@@ -15,6 +15,7 @@ NUMPY = b"\x93NUMPY"
 ZIP = b"PK\x03\x04"
 EMPTY_ZIP = b"PK\x05\x06"
 PARQUET = b"PAR1"
+NOTHING = ("there is nothing to recover from", "some cells need values")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ def head_of(path: Path, limits: Limits) -> bytes:
     except OSError as error:
         raise file_error(path, "read", error) from error
     except ValueError as error:  # a NUL character in the path
-        raise FileError(f"{str(path)!r} is no path: {error}") from None
+        raise FileError(
+            f"{str(path)!r} is no path: {error}", remedy="give the name of a file"
+        ) from None
     if stat.S_ISDIR(found.st_mode):
         raise FileError(f"{path} is a folder, expected a file")
     if not stat.S_ISREG(found.st_mode):
@@ -79,7 +82,7 @@ def head_of(path: Path, limits: Limits) -> bytes:
             "write it to a file first",
         )
     if not head:
-        raise FileError(f"{path} is empty", "there is nothing to recover")
+        raise FileError(f"{path} is empty", "there is nothing to recover", "export the data again")
     allow(path, found.st_size, limits)
     return head
 

@@ -70,7 +70,10 @@ def collect(path: Path, frames: Iterable[tuple[str, Frame]], pick: Pick, limits:
     for name, frame in frames:
         frame = reduce(to_grey(frame) if pick.grey else frame, pick.scale)
         if not frame.size:
-            raise FileError(f"{path}, {name}: nothing is left of it at 1/{pick.scale} size")
+            raise FileError(
+                f"{path}, {name}: nothing is left of it at 1/{pick.scale} size",
+                remedy="a smaller --scale",
+            )
         if kept and (frame.shape, frame.dtype) != (kept[0].shape, kept[0].dtype):
             raise FileError(
                 f"{path}: {name} is {_told(frame)}, but {names[0]} is {_told(kept[0])}",
@@ -81,7 +84,11 @@ def collect(path: Path, frames: Iterable[tuple[str, Frame]], pick: Pick, limits:
         kept.append(frame)
         names.append(name)
     if not kept:
-        raise FileError(f"{path} holds no frames", "there is nothing to separate")
+        raise FileError(
+            f"{path} holds no frames",
+            "there is nothing to separate",
+            "choose frames that are there",
+        )
     return Stack(np.stack(kept), tuple(names))
 
 

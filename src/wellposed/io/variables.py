@@ -75,7 +75,10 @@ def _from_hdf5(path: Path, limits: Limits, name: str | None, order: int) -> NDAr
         key = _chosen(path, {k: v.shape or () for k, v in found.items()}, name, order)
         item = found[key]
         if item.dtype.kind not in "biuf" or item.external is not None or item.is_virtual:
-            raise FileError(f"{path}, {key}: not plain numbers that lie in this file")
+            raise FileError(
+                f"{path}, {key}: not plain numbers that lie in this file",
+                remedy="copy it into the file as numbers, without links",
+            )
         allow(path, int(np.prod(item.shape)) * 8, limits, f"{key} takes")
         return unpacked(item[...], {k: item.attrs[k] for k in item.attrs if k in _PACKING})
 
@@ -122,7 +125,9 @@ def _chosen(path: Path, shapes: Mapping[str, Any], name: str | None, order: int)
     if name is not None:
         key = name.strip("/")
         if key not in shapes:
-            raise FileError(f"{path} has no variable {name!r}; it holds {told}")
+            raise FileError(
+                f"{path} has no variable {name!r}; it holds {told}", remedy="name one of these"
+            )
         return key
     fits = [k for k, s in shapes.items() if len(s) >= order]
     if len(fits) != 1:

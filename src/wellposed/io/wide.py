@@ -37,7 +37,11 @@ def read_wide(path: Path, form: WideFormat) -> Table:
         rows.append(np.array(_floats(path, found[skip:], number, skip), np.float64))
         numbers.append(number)
     if not rows:
-        raise FileError(f"{path} holds a header and no rows", "there is nothing to recover")
+        raise FileError(
+            f"{path} holds a header and no rows",
+            "there is nothing to recover",
+            "export the table with its rows",
+        )
     matrix = np.stack(rows)
     table = from_matrix(path, matrix, lambda i, j: f"line {numbers[i]}, column {j + 1 + skip}")
     columns = form.header[skip:] if form.header else None

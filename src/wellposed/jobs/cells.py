@@ -67,7 +67,11 @@ def read_cells(path: Path, table: Table, limits: Limits | None = None) -> Cells:
     ([0, -1], [0, 1], 1)
     """
     if b"\0" in head_of(path, limits or Limits()):
-        raise FileError(f"{path} is no text", "cells are given as row id and column id a line")
+        raise FileError(
+            f"{path} is no text",
+            "cells are given as row id and column id a line",
+            "export them as csv",
+        )
     found = list(_pairs(path))
     row_of, col_of = (
         finder(table.row_labels, table.shape[0]),

@@ -115,7 +115,10 @@ def _set(name: str) -> Named | NDArray[Any]:
         return found.train
     if isinstance(found, Pictures):
         return [(item.name, item.pixels) for item in found.items]
-    raise InputError(f"the data set {name!r} holds no images to train on")
+    raise InputError(
+        f"the data set {name!r} holds no images to train on",
+        remedy="a folder of images, or an array [N, C, H, W]",
+    )
 
 
 def _only(path: Path, arrays: dict[str, NDArray[Any]]) -> NDArray[Any]:

@@ -85,6 +85,7 @@ def _check_prior(
     require(
         not prior.symmetric or shape[0] == shape[1],
         f"the prior is symmetric but the matrix is {shape[0]} x {shape[1]}",
+        remedy="leave symmetric out",
     )
     require(
         ridge or prior.ridge == 0,
@@ -95,6 +96,7 @@ def _check_prior(
     require(
         symmetric is None or symmetric == prior.symmetric,
         f"{who} needs symmetric={symmetric}, the prior has symmetric={prior.symmetric}",
+        remedy=f"LowRank(..., symmetric={symmetric})",
         error=CapabilityError,
     )
 

@@ -65,6 +65,7 @@ class Gaussian(Likelihood):
                 have == want,
                 f"sigma has shape {list(have)}, y {list(want)}",
                 "each element of the measurement has its own standard deviation",
+                "one number for all, or an array like y",
             )
 
     def simulate(self, mean: Tensor, stream: Stream) -> Tensor:

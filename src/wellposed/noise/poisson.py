@@ -65,6 +65,7 @@ class Poisson(Likelihood):
             bool(((y >= 0) & (y == y.round())).all()),
             "y holds values that are not counts: whole numbers >= 0",
             "noise.Poisson is the law of counts, before any division by the gain",
+            "pass the counts themselves; the gain belongs into noise.Poisson(gain)",
         )
 
     def simulate(self, mean: Tensor, stream: Stream) -> Tensor:

@@ -70,6 +70,7 @@ class Compose(Operator):
             f"the inner operator returns shape {list(self.inner.shape_out)}, "
             f"the outer one takes {list(self.outer.shape_in)}",
             "the measurement of one is the signal of the other",
+            "build the outer operator with shape " + str(tuple(self.inner.shape_out)),
         )
 
     @property

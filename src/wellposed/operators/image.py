@@ -52,8 +52,14 @@ def boolean_mask(value: Any, name: str = "mask") -> Tensor:
         mask.ndim > 0 and bool(((mask == 0) | (mask == 1)).all()),
         f"{name} holds other values than 0 and 1",
         "a mask says of each element whether it is seen",
+        "True where it is seen, such as values > 0",
     )
-    require(bool(mask.any()), f"{name} is empty: no element is seen", "there is nothing to fit")
+    require(
+        bool(mask.any()),
+        f"{name} is empty: no element is seen",
+        "there is nothing to fit",
+        "True for some element",
+    )
     return mask.bool()
 
 
@@ -63,4 +69,5 @@ def trailing(shape: Shape, sides: tuple[int, ...], name: str) -> None:
         len(shape) >= len(sides) and shape[len(shape) - len(sides) :] == sides,
         f"{name} has sides {list(sides)}, the signal {list(shape)}",
         f"{name} acts on the last {len(sides)} axes of the signal",
+        f"give it the sides {list(shape[-len(sides) :])}, or say shape=",
     )

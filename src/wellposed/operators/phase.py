@@ -71,7 +71,12 @@ class PhaseRetrieval(Operator):
             f"mask has shape {list(mask.shape)}, expected [H, W] or [looks, H, W]",
         )
         finite(mask, "mask")
-        require(bool(mask.any()), "mask is empty: it holds only zeros", "nothing is seen")
+        require(
+            bool(mask.any()),
+            "mask is empty: it holds only zeros",
+            "nothing is seen",
+            "phases such as -1, 1, or ones",
+        )
         within(self.oversample, "oversample", 1)
         within(self.offset, "offset")
         sides = tuple(mask.shape[-2:])

@@ -74,7 +74,9 @@ class DataFit:
         have, want = tuple(problem.operator.shape_in), tuple(task.prior.shape)
         if have != want:
             raise CapabilityError(
-                f"the operator takes signals of shape {list(have)}, the prior has {list(want)}"
+                f"the operator takes signals of shape {list(have)}, the prior has {list(want)}",
+                "both are about one signal",
+                "an operator for the shape of the prior, or a prior for that of the operator",
             )
         y = problem.y
         if y.is_floating_point():

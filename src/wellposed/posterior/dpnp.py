@@ -321,6 +321,7 @@ def check_halves(
             isinstance(denoiser, str),
             f"denoiser_steps is {denoiser_steps}, and denoiser is {denoiser!r}",
             "a denoising sampler brings its own steps",
+            "give the steps to the sampler, such as wp.posterior.AngleODE(steps=20)",
         )
     require(proximal in KINDS, f"proximal is {proximal!r}, expected one of {', '.join(KINDS)}")
     if moves is not None:
@@ -337,5 +338,9 @@ def posterior_prior(task: Task, name: str) -> DiffusionPrior:
             "wp.GaussianMixture(...), or wp.Denoiser(function, shape)",
         )
     for what, given in (("sigmas", task.sigmas), ("start", task.start)):
-        require(given is None, f"{what} was given to {name}, which has couplings of its own")
+        require(
+            given is None,
+            f"{what} was given to {name}, which has couplings of its own",
+            remedy="leave it out, or take wp.sample for draws of the prior",
+        )
     return prior

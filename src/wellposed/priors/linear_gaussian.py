@@ -79,6 +79,8 @@ def check_problem(problem: Problem, shape: tuple[int, ...]) -> None:
     require(
         have == shape,
         f"the operator takes signals of shape {list(have)}, the prior has {list(shape)}",
+        "both are about one signal",
+        "an operator for the shape of the prior, or a prior for that of the operator",
     )
 
 
