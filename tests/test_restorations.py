@@ -40,7 +40,7 @@ def test_many_pictures_at_once_are_each_recovered_from_their_own_measurement(
     for room in (coupling, search):  # it looks at all measurements
         monkeypatch.setattr(room, "resolution", lambda prior, fit: 0.2)
     work = table.tasks(SHAPE)[number]
-    setting = table.settings(work, 24)[name][1]
+    setting = table.settings("photo", work, 24)[name][1]
     method, both = setting.method, setting.on(measure(work.operator, work.noise, IMAGES, 0))
     alone = Together(both.noise, both.ys[:1])
     x = draw(PRIOR, work.operator, both, method, 0).x
@@ -92,9 +92,10 @@ def test_photographs_are_cut_into_tiles_that_are_not_flat():
 
 
 def test_every_method_has_five_settings_and_a_temperature_sharpens_the_data():
-    for work in table.tasks(SHAPE):
-        for name, among in table.settings(work, 120).items():
-            assert len({repr(setting) for setting in among}) == 5, name
+    for prior in table.SHAPES:
+        for work in table.tasks(SHAPE):
+            for name, among in table.settings(prior, work, 120).items():
+                assert len({repr(setting) for setting in among}) == 5, name
     work = table.tasks(SHAPE)[0]
     seen = measure(work.operator, work.noise, IMAGES, 0)
     mean = work.operator.forward(IMAGES)
