@@ -3,10 +3,10 @@
 Tasks      super-resolution 4 times, phase retrieval with a code of -1, 0, +1, and one bit a number;
            noise as in the talks: 0.2 on the scale from -1 to 1 (phase and super-resolution),
            dither 0.4 (bits).
-Pictures   fashion: its test pictures, 32 x 32, tuned on the first and tested from 4000 on. photo:
-           tiles of 64 x 64 of seven photographs of scikit-image and scikit-learn. None is in the
-           training data; those that methods are tuned on are others than those that they are
-           tested on.
+Pictures   fashion: its test pictures, 32 x 32, tuned on the very first, tested from --first on.
+           photo: tiles of 64 x 64 of seven photographs of scikit-image and scikit-learn. None is
+           in the training data; those that methods are tuned on are others than those that they
+           are tested on.
 Methods    DPnP with either denoising sampler, DPS, LGD-MC: five settings each, chosen by mean
            LPIPS of all draws of the tuning pictures; then one draw of each test picture is scored.
            DPnP's settings include a temperature of the likelihood, a strength of the data as the
@@ -59,7 +59,6 @@ from wellposed.priors.load import load_prior
 SHAPES = {"photo": (3, 64, 64), "fashion": (1, 32, 32)}
 OURS = "DPnP-DDIM"
 MORE = {True: 1.6, False: 1.2}  # passes of DPnP for one of the others: linear operators, and not
-FIRST = 4000  # test picture of fashion
 Scores = dict[str, list[float]]
 
 
@@ -128,12 +127,12 @@ FIELDS = {  # of DPnP, by prior and task; ``search`` is its share of the passes
     },
     "fashion": {
         "super-resolution": several(
-            {"denoiser_steps": 8, "eta_min": 0.3},
-            {"eta_max": 0.5, "temperature": 0.5, "search": 0.5},
-            {"eta_max": 0.7, "temperature": 0.5, "search": 0.5},
-            {"eta_max": 0.7, "temperature": 0.35, "search": 0.5},
-            {"eta_max": 1.0, "temperature": 0.35, "search": 0.5},
-            {"eta_max": 4.0, "temperature": 0.35},
+            {"eta_min": 0.3, "search": 0.5},
+            {"denoiser_steps": 8, "eta_max": 0.5, "temperature": 0.35},
+            {"denoiser_steps": 12, "eta_max": 0.5, "temperature": 0.35},
+            {"denoiser_steps": 16, "eta_max": 0.5, "temperature": 0.35},
+            {"denoiser_steps": 12, "eta_max": 0.7, "temperature": 0.35},
+            {"denoiser_steps": 12, "eta_max": 0.7, "temperature": 0.25},
         ),
         "phase retrieval": PHASE,
         "one bit": [
@@ -183,11 +182,11 @@ def sweeps(
     return Setting(method, temperature)
 
 
-def pictures(prior: str, tune: int, test: int) -> tuple[Tensor, Tensor]:
+def pictures(prior: str, tune: int, test: int, first: int) -> tuple[Tensor, Tensor]:
     """Return pictures that the prior has not seen, [tune, C, H, W] and [test, C, H, W]."""
     if prior == "fashion":
         every = load("fashion-mnist").test.astype(np.float32) / 127.5 - 1
-        parts = (every[:tune], every[FIRST : FIRST + test])
+        parts = (every[:tune], every[first : first + test])
         kept = [torch.from_numpy(part)[:, None] for part in parts]
         tuned, tested = (nn.functional.pad(k, (2, 2, 2, 2), value=-1.0) for k in kept)
         return tuned, tested
@@ -309,6 +308,7 @@ def main(argv: list[str]) -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(prog="restorations", description=__doc__)
     parser.add_argument("--prior", choices=list(SHAPES), default="fashion")
+    parser.add_argument("--first", type=int, default=4000, help="first test picture of fashion")
     parser.add_argument("--images", type=int, default=16, help="test pictures")
     parser.add_argument("--tune", type=int, default=8, help="tuning pictures")
     parser.add_argument("--passes", type=int, default=120, help="of DPS and LGD-MC, a draw")
@@ -324,7 +324,7 @@ def main(argv: list[str]) -> None:
     shape = SHAPES[asked.prior]
     prior = load_prior(asked.prior, shape=shape, half=True)
     metric = metric_of(asked.net, 2 if shape[1] < 64 else 1)
-    tune, test = pictures(asked.prior, asked.tune, asked.images)
+    tune, test = pictures(asked.prior, asked.tune, asked.images, asked.first)
     key = "psnr" if metric is None else "lpips"
     about = {k: v for k, v in vars(asked).items() if k != "tasks"} | {"scored by": key}
     rows = Rows.at(RESULTS / f"restorations-{asked.prior}-rows.json", about)

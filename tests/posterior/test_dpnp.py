@@ -206,3 +206,39 @@ def test_an_inexact_solve_is_told():
     state = method.init(plan, wp.rng.Stream(0))
     state = state._replace(pull=state.pull._replace(residual=0.01))
     assert "0.01" in method.read(plan, state).account.note
+
+
+# ---------------------------------------------------------------- the last step by a mean
+
+
+def test_a_mean_is_read_out_of_the_last_z():
+    """Gaussian: E[x | z] = z / (1 + eta^2), of variance less by that of x given z."""
+    prior, eta = wp.Gaussian(torch.zeros(16, dtype=torch.float64), 1.0), 0.7
+    problem = wp.Problem(
+        torch.zeros(16, dtype=torch.float64), wp.operators.Identity((16,)), wp.noise.Gaussian(1.0)
+    )
+    fields = {"schedule": "constant", "eta_max": eta, "tail": 6}
+    drawn, mean = (
+        wp.recover(problem, prior, wp.DPnP(30, readout=r, **fields), draws=2000, seed=1)
+        for r in ("draw", "mean")
+    )
+    assert mean.evaluations.denoiser == drawn.evaluations.denoiser + 1
+    lost = eta**2 / (1 + eta**2)  # of the variance of x given z
+    gap = float(drawn.draws.var() - mean.draws.var())
+    assert gap == pytest.approx(lost, abs=0.02)
+    assert mean.mixing == drawn.mixing
+    assert "intervals are too narrow" in mean.note
+    assert not drawn.note
+
+
+def test_the_tail_is_kept_after_a_search_too():
+    look = wp.operators.from_callable(lambda x: x + x**3, (3,))
+    prior = wp.Gaussian(torch.zeros(3, dtype=torch.float64), 1.0)
+    problem = wp.Problem(torch.ones(3, dtype=torch.float64), look, wp.noise.Gaussian(0.3))
+    task = Task(problem, prior, count=5, dtype=torch.float64)
+    method = wp.DPnP(8, search=4, tail=3, denoiser_steps=2)
+    plan = method.prepare(task)
+    state = method.init(plan, Stream(0))
+    for _ in range(plan.steps):
+        state = method.step(plan, state)
+    assert state.kept.shape[:2] == (3, 5)

@@ -7,10 +7,9 @@ import torch
 from numpy.polynomial.hermite_e import hermegauss
 
 import wellposed as wp
-from wellposed.errors import CapabilityError, InputError
+from wellposed.errors import CapabilityError
 from wellposed.noise import Gaussian, OneBit, Quantized, Tempered
 from wellposed.posterior.datafit import DataFit
-from wellposed.rng import Stream
 from wellposed.task import Task
 
 F64 = torch.float64
@@ -121,41 +120,3 @@ def test_the_last_coupling_is_larger_where_the_blur_is_undone():
     ):
         task = Task(wp.Problem(y, operator, OneBit(0.4, "probit")), prior, dtype=F64)
         assert wp.DPnP(20).prepare(task).etas[-1] == pytest.approx(share * 0.4)
-
-
-# ---------------------------------------------------------------- the last step by a mean
-
-
-def test_a_mean_is_read_out_of_the_last_z():
-    """Gaussian: E[x | z] = z / (1 + eta^2), of variance less by that of x given z."""
-    prior, eta = wp.Gaussian(torch.zeros(16, dtype=F64), 1.0), 0.7
-    problem = wp.Problem(
-        torch.zeros(16, dtype=F64), wp.operators.Identity((16,)), wp.noise.Gaussian(1.0)
-    )
-    fields = {"schedule": "constant", "eta_max": eta, "tail": 6}
-    drawn, mean = (
-        wp.recover(problem, prior, wp.DPnP(30, readout=r, **fields), draws=2000, seed=1)
-        for r in ("draw", "mean")
-    )
-    assert mean.evaluations.denoiser == drawn.evaluations.denoiser + 1
-    lost = eta**2 / (1 + eta**2)  # of the variance of x given z
-    gap = float(drawn.draws.var() - mean.draws.var())
-    assert gap == pytest.approx(lost, abs=0.02)
-    assert mean.mixing == drawn.mixing
-    assert "intervals are too narrow" in mean.note
-    assert not drawn.note
-    with pytest.raises(InputError, match="readout is 'mode'"):
-        wp.DPnP(readout="mode")
-
-
-def test_the_tail_is_kept_after_a_search_too():
-    look = wp.operators.from_callable(lambda x: x + x**3, (3,))
-    prior = wp.Gaussian(torch.zeros(3, dtype=F64), 1.0)
-    problem = wp.Problem(torch.ones(3, dtype=F64), look, wp.noise.Gaussian(0.3))
-    task = Task(problem, prior, count=5, dtype=F64)
-    method = wp.DPnP(8, search=4, tail=3, denoiser_steps=2)
-    plan = method.prepare(task)
-    state = method.init(plan, Stream(0))
-    for _ in range(plan.steps):
-        state = method.step(plan, state)
-    assert state.kept.shape[:2] == (3, 5)
