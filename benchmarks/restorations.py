@@ -165,8 +165,7 @@ def settings(prior: str, work: Work, passes: int) -> dict[str, list[Setting]]:
 
 def sweeps(
     denoiser: Any, passes: int, *, denoiser_steps: int, search: float = 0.0,
-    temperature: float = 1.0,
-    **fields: Any,
+    temperature: float = 1.0, **fields: Any,
 ) -> Setting:  # fmt: skip
     """DPnP with so many evaluations in all, and twenty Langevin moves where it needs any.
 
@@ -191,7 +190,7 @@ def pictures(prior: str, tune: int, test: int, first: int) -> tuple[Tensor, Tens
         tuned, tested = (nn.functional.pad(k, (2, 2, 2, 2), value=-1.0) for k in kept)
         return tuned, tested
     cut = [tiles(photograph(name)) for name in NAMES]
-    pools = (torch.cat([t[first::2] for t in cut]) for first in (1, 0))
+    pools = (torch.cat([t[odd::2] for t in cut]) for odd in (1, 0))
     return tuple(pool[spread(len(pool), n)] for pool, n in zip(pools, (tune, test), strict=True))
 
 
