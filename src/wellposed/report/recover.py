@@ -134,8 +134,9 @@ def _draws(arrays: Arrays) -> Section | None:
     if not len(draws):
         return None
     text = (
-        "Each is a picture that fits the data and looks like the prior's. Where they agree, the "
-        "data decide; where they differ, nobody can know better from these data."
+        "Each is a picture that fits the data and looks like the prior's. As far as draws are "
+        "exact, the data decide where they agree, and nobody can know better where they differ; "
+        "those of short chains may agree too well."
     )
     figures = [
         Figure(f"Draw {k}.", address=shown(draw), small=True) for k, draw in enumerate(draws, 1)
